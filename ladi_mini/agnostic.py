@@ -1,0 +1,448 @@
+"""What the model may see of a person: where the body is (pose maps) and what must be painted anew (inpaint masks).
+
+Try-on needs a picture of the person that no longer shows what they wear. The parse map says which pixels are clothes, the
+keypoints say where arms and legs go under them, and the mask joins both (LaDI-VTON, section 3: the inpainting mask M and the
+pose map P; the rules are those of the released loaders). Two conventions:
+
+`convention="released"` is the authors' rule, pixel for pixel, which their weights were trained with: heat maps of 9 px, a
+dilation of 10 px and (Dress Code) arms of 45 px at every resolution, the arms as PIL draws them, a missing joint at (0, 0).
+
+`convention="ours"` (default) mends it. Choices made here:
+- Sizes scale with the picture: every length is given at a height of 512 and multiplied by H / 512.
+- Arms are as thick as the person is wide (0.6 shoulder widths, between the authors' 45 and 90 px), not as the data set is called.
+- Skirts, belts and bare legs belong to the lower body; a dress is a whole outfit, so a top or trousers make way for it too.
+- A joint that was not detected is left out or guessed from its neighbours; it never pulls the mask to the picture's corner.
+- The mask must not betray the garment: a mask cut along a mini skirt says "mini skirt", and leaves no room for a long one.
+  So the whole place where a garment of the category can be joins the mask: the hull of shoulders and hips for upper bodies, of
+  hips, knees and ankles for lower bodies, both for dresses, and the neck wherever a collar can be.
+- Head, hands, shoes, scarf and bag are never repainted. Hair that lies on the chest stays: the new garment goes under it.
+  The authors repaint it below the shoulders, and with it Dress Code's necks, which its label map calls "face": those alone
+  are repainted here.
+
+Both rules are written in label names; `LabelSet` turns them into the numbers of VITON-HD's or Dress Code's (ATR) parse maps.
+Pixels are (x, y), a pixel's centre has whole coordinates. The inner functions are NumPy and OpenCV, for worker processes.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from typing import Literal
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+
+from ladi_mini.presets import CATEGORIES, POSE_CHANNELS
+from ladi_mini.sample import KEYPOINTS, PARSE_LABELS, InputError
+
+Convention = Literal["ours", "released"]
+Array = np.ndarray | torch.Tensor
+
+# Lengths in pixels at a height of 512 (the authors' numbers) ...
+SIGMA = 9.0  # of a keypoint's heat map, exp(-d^2 / sigma^2)
+DILATION = 10
+ARM_MIN, ARM_MAX = 45, 90  # thickness of an arm; the authors take the first for Dress Code, the second for VITON-HD
+COLLAR = 20  # the line that parts neck from head runs this far above the shoulders
+# ... and in shoulder widths of the person (ours)
+ARM = 0.6
+TORSO_SIDE, TORSO_HEM = 0.25, 0.2  # how far the torso's hull goes beyond the joints
+LEGS_SIDE, LEGS_WAIST = 0.4, 0.5
+
+NOSE, NECK = KEYPOINTS.index("nose"), KEYPOINTS.index("neck")
+ARMS = tuple(tuple(KEYPOINTS.index(f"{side}_{joint}") for joint in ("shoulder", "elbow", "wrist")) for side in ("right", "left"))
+LEGS = tuple(tuple(KEYPOINTS.index(f"{side}_{joint}") for joint in ("hip", "knee", "ankle")) for side in ("right", "left"))
+WRISTS = tuple(arm[2] for arm in ARMS)
+SHOULDERS, HIPS = (ARMS[0][0], ARMS[1][0]), (LEGS[0][0], LEGS[1][0])
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """The names of a parse map's labels, in the order of their numbers."""
+
+    names: tuple[str, ...]
+
+    def where(self, parse: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
+        """(H, W) bool: the pixels of `parse` (uint8) whose label is one of `names`."""
+        return cv2.LUT(parse, _table(self, names)).view(bool)
+
+
+@cache
+def _table(labels: LabelSet, names: tuple[str, ...]) -> np.ndarray:
+    """(256,) uint8, 1 at the numbers of `names`; a name that the set lacks is nowhere."""
+    return np.array([i < len(labels.names) and labels.names[i] in names for i in range(256)], dtype=np.uint8)
+
+
+VITONHD = LabelSet(PARSE_LABELS)
+DRESSCODE = LabelSet((
+    "background", "hat", "hair", "sunglasses", "upper", "skirt", "pants", "dress", "belt", "left_shoe", "right_shoe",
+    "face", "left_leg", "right_leg", "left_arm", "right_arm", "bag", "scarf",
+))  # fmt: skip
+LABEL_SETS = {"vitonhd": VITONHD, "dresscode": DRESSCODE}
+
+HEAD = ("hat", "hair", "sunglasses", "face")
+SHOES = ("left_shoe", "right_shoe")
+ARM_LABELS = ("left_arm", "right_arm")
+LEG_LABELS = ("left_leg", "right_leg")
+LOWER = ("pants", "skirt")
+
+# The garment's own labels: what the warped garment is compared with.
+GARMENT_LABELS = {"upper_body": ("upper", "dress", "coat"), "lower_body": ("pants", "skirt"), "dresses": ("dress",)}
+# The authors' for Dress Code (for VITON-HD theirs are ours).
+RELEASED_GARMENT_LABELS = {"upper_body": ("upper",), "lower_body": ("pants",), "dresses": ("dress",)}
+
+TARGET = {
+    "upper_body": ("upper", "dress", "coat", "neck"),
+    "lower_body": ("pants", "skirt", "belt", *LEG_LABELS),
+    "dresses": ("dress", "upper", "coat", "pants", "skirt", "belt", "neck", *LEG_LABELS),
+}
+PROTECTED = {  # never repainted
+    "upper_body": (*HEAD, *SHOES, "glove", "scarf", "bag"),
+    "lower_body": (*HEAD, *SHOES, "glove", "scarf", "bag", "upper", "coat", *ARM_LABELS),
+    "dresses": (*HEAD, *SHOES, "glove", "scarf", "bag"),
+}
+NEIGHBOUR = {"upper_body": LOWER, "lower_body": (), "dresses": ()}  # repainted only where the hull says so
+
+RELEASED_TARGET = {"upper_body": ("upper",), "lower_body": ("pants", *LEG_LABELS), "dresses": ("dress", *LEG_LABELS)}
+RELEASED_FIXED = {
+    "upper_body": (*HEAD, *SHOES, "scarf", "bag", *LOWER),
+    "lower_body": (*HEAD, *SHOES, "scarf", "bag", "upper", *ARM_LABELS),
+    "dresses": (*HEAD, *SHOES, "scarf", "bag"),
+}
+RELEASED_VITONHD_TARGET = ("upper", "dress", "coat")
+RELEASED_VITONHD_FIXED = (*HEAD, *SHOES, *LOWER)
+
+
+def pose_map(keypoints: Array, visible: Array, height: int, width: int, *, convention: Convention = "ours") -> torch.Tensor:
+    """One heat map per keypoint, exp(-d^2 / sigma^2) with d the distance to it in pixels.
+
+    keypoints (18, 2) pixels (x, y); visible (18,) bool. Returns (18, height, width) float32 in [0, 1], all zero where the
+    keypoint is not visible. sigma = 9 px at a height of 512, scaled with the height; with `convention="released"` it is 9 px
+    at every height and each map is divided by its largest pixel.
+    """
+    points, seen = _joints(keypoints, visible, (POSE_CHANNELS,))
+    return torch.from_numpy(_gaussians(points, seen, height, width, convention))
+
+
+def pose_maps(keypoints: Array, visible: Array, height: int, width: int, *, convention: Convention = "ours") -> torch.Tensor:
+    """`pose_map` for a batch: keypoints (B, 18, 2), visible (B, 18) -> (B, 18, height, width)."""
+    points, seen = _joints(keypoints, visible, (len(keypoints), POSE_CHANNELS))
+    return torch.from_numpy(_gaussians(points, seen, height, width, convention))
+
+
+def inpaint_mask(
+    parse: Array,
+    keypoints: Array,
+    visible: Array,
+    category: str,
+    *,
+    labels: Literal["vitonhd", "dresscode"] = "vitonhd",
+    convention: Convention = "ours",
+) -> torch.Tensor:
+    """The region to repaint so that the person can wear another garment of `category`.
+
+    parse (H, W) whole labels of the set `labels`; keypoints (18, 2) pixels (x, y) of the same picture; visible (18,) bool.
+    Returns (1, H, W) float32, 1 = repaint. It is empty only if neither parse map nor keypoints show where the garment goes;
+    `TryOnSample` refuses that. Raises `InputError` for a label, category or shape that does not exist.
+    """
+    one_of("category", category, CATEGORIES)
+    one_of("labels", labels, LABEL_SETS)
+    label_set = LABEL_SETS[labels]
+    parse = _labels(parse, label_set)
+    points, seen = _joints(keypoints, visible, (POSE_CHANNELS,))
+    rule = {"ours": _our_mask, "released": _released_mask}[one_of("convention", convention, ("ours", "released"))]
+    return torch.from_numpy(rule(parse, points, seen, category, label_set).astype(np.float32))[None]
+
+
+def garment_region(
+    parse: Array, category: str, *, labels: Literal["vitonhd", "dresscode"] = "vitonhd", convention: Convention = "ours"
+) -> torch.Tensor:
+    """(1, H, W) float32, 1 = the pixels of the worn garment itself, which the warped garment is compared with.
+
+    With `convention="released"` Dress Code's upper bodies are "upper" alone and skirts are no lower-body garment.
+    """
+    label_set = LABEL_SETS[one_of("labels", labels, LABEL_SETS)]
+    released = convention == "released" and label_set is DRESSCODE
+    names = (RELEASED_GARMENT_LABELS if released else GARMENT_LABELS)[one_of("category", category, CATEGORIES)]
+    return torch.from_numpy(label_set.where(_labels(parse, label_set), names).astype(np.float32))[None]
+
+
+def to_vitonhd_labels(parse: Array, keypoints: Array, visible: Array) -> torch.Tensor:
+    """Dress Code's label map in VITON-HD's numbers, (H, W) int64.
+
+    What ATR calls face below the collar line is neck there; a belt becomes part of the trousers, and a bag, which
+    VITON-HD's labels do not know, background.
+    """
+    parse = _labels(parse, DRESSCODE)
+    points, seen = _joints(keypoints, visible, (POSE_CHANNELS,))
+    moved = {"belt": "pants", "bag": "background"}
+    table = np.zeros(256, dtype=np.uint8)
+    table[: len(DRESSCODE.names)] = [PARSE_LABELS.index(moved.get(name, name)) for name in DRESSCODE.names]
+    converted = cv2.LUT(parse, table)
+    converted[_neck_called_face(parse, points, seen, DRESSCODE)] = PARSE_LABELS.index("neck")
+    return torch.from_numpy(converted.astype(np.int64))
+
+
+# Our rule
+
+
+def _our_mask(parse: np.ndarray, points: np.ndarray, seen: np.ndarray, category: str, labels: LabelSet) -> np.ndarray:
+    """(H, W) bool. repaint = (dilated garment, outside its neighbour) or the hull, but nothing protected."""
+    scale = parse.shape[0] / 512
+    body = _Body(points, seen, parse.shape[0])
+    protected = labels.where(parse, PROTECTED[category])
+    target = labels.where(parse, TARGET[category])
+    if category != "lower_body":
+        neck = _neck_called_face(parse, points, seen, labels)
+        protected &= ~neck
+        target |= neck
+        sleeves = _sleeves(parse.shape, body, scale)
+        hands = labels.where(parse, ARM_LABELS) & ~(sleeves & ~_beyond_wrists(parse.shape, body, scale))
+        protected |= hands
+        target |= sleeves
+    region = _dilate(target, round(DILATION * scale)) & ~labels.where(parse, NEIGHBOUR[category])
+    return (region | _hull(parse.shape, body, category)) & ~protected
+
+
+class _Body:
+    """Joints with the gaps filled in where neighbours allow a guess, and the person's size.
+
+    points (18, 2); known (18,) bool: detected or guessed; seen (18,) bool: detected; width: the person's shoulder width in
+    pixels as seen from the front, estimated from whatever is there (a person in profile has no visible shoulder width).
+    """
+
+    def __init__(self, points: np.ndarray, seen: np.ndarray, height: int):
+        self.points, self.known, self.seen = points.copy(), seen.copy(), seen
+        for i, joint in enumerate(SHOULDERS):
+            other = SHOULDERS[1 - i]
+            self._guess(joint, (other, NECK), lambda other=other: 2 * points[NECK] - points[other])
+        self.width = self._width(height)
+        self._guess_hips()
+        for hip, knee, ankle in LEGS:
+            self._guess(knee, (hip, ankle), lambda hip=hip, ankle=ankle: (self.points[hip] + self.points[ankle]) / 2)
+            self._guess(knee, (hip,), lambda hip=hip: self.points[hip] + [0, 1.1 * self.width])
+            self._guess(ankle, (knee, hip), lambda hip=hip, knee=knee: 2 * self.points[knee] - self.points[hip])
+
+    def _guess(self, joint, needs, guess):
+        if not self.known[joint] and self.known[list(needs)].all():
+            self.points[joint], self.known[joint] = guess(), True
+
+    def _guess_hips(self):
+        for i, hip in enumerate(HIPS):
+            other = HIPS[1 - i]
+            across = 0.6 * (self.points[SHOULDERS[i]] - self.points[SHOULDERS[1 - i]])
+            self._guess(hip, (other, *SHOULDERS), lambda other=other, across=across: self.points[other] + across)
+            self._guess(hip, (other,), lambda other=other: self.points[other])
+        if not self.known[list(HIPS)].any():
+            for i, hip in enumerate(HIPS):
+                mine, other = self.points[SHOULDERS[i]], self.points[SHOULDERS[1 - i]]
+                self._guess(hip, SHOULDERS, lambda mine=mine, other=other: 0.8 * mine + 0.2 * other + [0, 1.3 * self.width])
+
+    def _width(self, height: int) -> float:
+        def middle(pair):
+            pair = [joint for joint in pair if self.known[joint]]
+            return self.points[pair].mean(0) if pair else None
+
+        def apart(a, b):
+            return 0.0 if a is None or b is None else float(np.hypot(*(a - b)))
+
+        def joint(i):
+            return self.points[i] if self.known[i] else None
+
+        estimates = [
+            apart(joint(SHOULDERS[0]), joint(SHOULDERS[1])),
+            1.5 * apart(joint(HIPS[0]), joint(HIPS[1])),
+            0.6 * apart(middle(SHOULDERS), middle(HIPS)),
+            *(0.7 * apart(joint(hip), joint(knee)) for hip, knee, _ in LEGS),
+        ]
+        return min(max(estimates), 0.5 * height) or 0.2 * height
+
+
+def _sleeves(shape: tuple[int, int], body: _Body, scale: float) -> np.ndarray:
+    """(H, W) bool: both arms and the shoulders as a thick line that ends square at the wrists, so that hands stay out."""
+    canvas = np.zeros(shape, dtype=np.uint8)
+    thickness = np.clip(ARM * body.width, ARM_MIN * scale, ARM_MAX * scale)
+    right, left = ([joint for joint in arm if body.seen[joint] or (joint in SHOULDERS and body.known[joint])] for arm in ARMS)
+    path = body.points[[*right[::-1], *left]]
+    for start, end in pairwise(path):
+        _fill(canvas, _bar(start, end, thickness))
+    for joint in body.points[[joint for arm in (right, left) for joint in arm if joint not in WRISTS]]:
+        cv2.circle(canvas, _fixed(joint), int(thickness * _FRACTION / 2), 1, cv2.FILLED, shift=_SHIFT)
+    return canvas.view(bool)
+
+
+def _beyond_wrists(shape: tuple[int, int], body: _Body, scale: float) -> np.ndarray:
+    """(H, W) bool: where the hands are, so that a hand on the other arm or on the chest is not taken for an arm."""
+    canvas = np.zeros(shape, dtype=np.uint8)
+    thickness = np.clip(ARM * body.width, ARM_MIN * scale, ARM_MAX * scale)
+    for _, elbow, wrist in ARMS:
+        if body.seen[elbow] and body.seen[wrist]:
+            reach = 0.6 * (body.points[wrist] - body.points[elbow])
+            _fill(canvas, _bar(body.points[wrist], body.points[wrist] + reach, thickness))
+    return canvas.view(bool)
+
+
+def _hull(shape: tuple[int, int], body: _Body, category: str) -> np.ndarray:
+    """(H, W) bool: the place where a garment of the category can be, from the joints alone."""
+    canvas = np.zeros(shape, dtype=np.uint8)
+    points, width = body.points, body.width
+    if category != "lower_body" and body.known[[*SHOULDERS, *HIPS]].all():
+        torso = points[[*SHOULDERS, *HIPS]]
+        hem = points[list(HIPS)] + [0, TORSO_HEM * width]
+        _fill_hull(canvas, np.concatenate([torso, hem]), TORSO_SIDE * width)
+    if category != "upper_body" and body.known[[*LEGS[0], *LEGS[1]]].all():
+        waist = points[list(HIPS)] - [0, LEGS_WAIST * width]
+        _fill_hull(canvas, np.concatenate([waist, points[[*LEGS[0], *LEGS[1]]]]), LEGS_SIDE * width)
+    return canvas.view(bool)
+
+
+def _neck_called_face(parse: np.ndarray, points: np.ndarray, seen: np.ndarray, labels: LabelSet) -> np.ndarray:
+    """(H, W) bool: face pixels below the collar line, in label sets that have no neck; nowhere in the others.
+
+    The line runs through the shoulders (level if one is missing, never steeper than 1 in 2), `COLLAR` above them, and never
+    higher than half-way from the nose to the shoulders.
+    """
+    nowhere = np.zeros(parse.shape, dtype=bool)
+    shoulders = points[[joint for joint in SHOULDERS if seen[joint]]]
+    if "neck" in labels.names or len(shoulders) == 0:
+        return nowhere
+    height, width = parse.shape
+    middle = shoulders.mean(0)
+    run, rise = shoulders[-1] - shoulders[0]
+    slope = float(np.clip(rise / run, -0.5, 0.5)) if run else 0.0
+    line = middle[1] + slope * (np.arange(width) - middle[0]) - COLLAR * height / 512
+    if seen[NOSE]:
+        line = np.maximum(line, (points[NOSE, 1] + middle[1]) / 2)
+    return labels.where(parse, ("face",)) & (np.arange(height)[:, None] >= line)
+
+
+# The authors' rule
+
+
+def _released_mask(parse: np.ndarray, points: np.ndarray, seen: np.ndarray, category: str, labels: LabelSet) -> np.ndarray:
+    """(H, W) bool. keep = fixed or not dilated target; fixed includes the head and what the lines leave of the arms, the hands.
+
+    VITON-HD's rule is for upper bodies, its only category; other categories in its labels follow Dress Code's rule by name.
+    """
+    height = parse.shape[0]
+    points = np.where(seen[:, None], points, 0.0)
+    vitonhd = labels is VITONHD and category == "upper_body"
+    target = labels.where(parse, RELEASED_VITONHD_TARGET if vitonhd else RELEASED_TARGET[category])
+    fixed = labels.where(parse, RELEASED_VITONHD_FIXED if vitonhd else RELEASED_FIXED[category])
+    if category != "lower_body":
+        # Dress Code's keypoints lose their fraction on the way to the line, VITON-HD's do not.
+        sleeves = _released_sleeves(
+            parse.shape, points if vitonhd else np.trunc(points), seen, int(90 / 512 * height) if vitonhd else 45
+        )
+        target |= sleeves
+        fixed |= labels.where(parse, ARM_LABELS) & ~sleeves
+        if not vitonhd:
+            below = labels.where(parse, HEAD) & _released_below_collar(parse.shape, points)
+            fixed &= ~below
+            target |= below
+    return _dilate(target, DILATION) & ~fixed
+
+
+def _released_sleeves(shape: tuple[int, int], points: np.ndarray, seen: np.ndarray, thickness: int) -> np.ndarray:
+    """(H, W) bool: wrist to wrist as PIL draws a thick line; one side's missing joints are skipped, the right one's first."""
+    (right, left), gone = ARMS, ~seen
+    for arm in (right, left):
+        shoulder, elbow, wrist = arm
+        if gone[wrist]:
+            shorter = (shoulder,) if gone[elbow] else (shoulder, elbow)
+            right, left = (shorter, left) if arm is right else (right, shorter)
+            break
+    picture = Image.new("L", shape[::-1])
+    line = [tuple(points[joint].tolist()) for joint in (*left[::-1], *right)]
+    ImageDraw.Draw(picture).line(line, fill=1, width=thickness, joint="curve")
+    return np.array(picture).view(bool)
+
+
+def _released_below_collar(shape: tuple[int, int], points: np.ndarray) -> np.ndarray:
+    """(H, W) bool: at or below the line through the shoulders, raised by `COLLAR`."""
+    height, width = shape
+    (x0, y0), (x1, y1) = points[list(SHOULDERS)]
+    slope = (y1 - y0) / (x1 - x0) if x1 != x0 else 0.0
+    line = (y0 + y1) / 2 + slope * (np.arange(width) - (x0 + x1) / 2) - COLLAR * height / 512
+    return np.arange(height)[:, None] >= np.floor(line)
+
+
+# Drawing, and reading of arguments
+
+_SHIFT = 4  # OpenCV draws at whole multiples of 1/16 px
+_FRACTION = 1 << _SHIFT
+
+
+def _gaussians(points: np.ndarray, seen: np.ndarray, height: int, width: int, convention: str) -> np.ndarray:
+    """(..., 18, H, W) float32. A Gaussian of the distance is a row times a column: H + W exponentials in place of H x W."""
+    released = one_of("convention", convention, ("ours", "released")) == "released"
+    sigma = SIGMA if released else SIGMA * height / 512
+    row = np.exp(-(((np.arange(width) - points[..., 0:1]) / sigma) ** 2))
+    column = np.exp(-(((np.arange(height) - points[..., 1:2]) / sigma) ** 2))
+    if released:
+        row, column = (line / np.maximum(line.max(-1, keepdims=True), 1e-300) for line in (row, column))
+    column = column * seen[..., None]
+    return column.astype(np.float32)[..., :, None] * row.astype(np.float32)[..., None, :]
+
+
+def _dilate(mask: np.ndarray, radius: int) -> np.ndarray:
+    """`mask` grown by a square of `radius` pixels to each side."""
+    if radius == 0:
+        return mask
+    return cv2.dilate(mask.view(np.uint8), np.ones((2 * radius + 1, 2 * radius + 1), dtype=np.uint8)).view(bool)
+
+
+def _bar(start: np.ndarray, end: np.ndarray, thickness: float) -> np.ndarray:
+    """(4, 2) corners of the segment as a rectangle `thickness` wide with square ends."""
+    along = end - start
+    normal = np.array([-along[1], along[0]]) * (thickness / 2 / max(np.hypot(*along), 1e-6))
+    return np.array([start + normal, end + normal, end - normal, start - normal])
+
+
+def _fill_hull(canvas: np.ndarray, points: np.ndarray, side: float):
+    """Paints the convex hull of `points`, each widened by `side` pixels to the left and to the right."""
+    outwards = np.array([side, 0.0])
+    corners = np.vstack([points - outwards, points + outwards]).astype(np.float32)
+    _fill(canvas, cv2.convexHull(corners)[:, 0])
+
+
+def _fill(canvas: np.ndarray, corners: np.ndarray):
+    cv2.fillConvexPoly(canvas, np.array(_fixed(corners)), 1, shift=_SHIFT)
+
+
+def _fixed(points: np.ndarray):
+    return np.rint(points * _FRACTION).astype(np.int32).tolist()
+
+
+def _joints(keypoints: Array, visible: Array, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """keypoints (*shape, 2) float64 and visible (*shape,) bool; one that is no number is taken as not visible."""
+    points, seen = np.asarray(keypoints, dtype=np.float64), np.asarray(visible, dtype=bool)
+    if points.shape != (*shape, 2) or seen.shape != shape:
+        raise InputError(
+            f"keypoints have shape {points.shape} and visible {seen.shape}, expected {(*shape, 2)} and {shape}; "
+            "give the 18 COCO keypoints as (x, y) and whether each was detected."
+        )
+    seen = seen & np.isfinite(points).all(-1)
+    # A far outlier says no more than "far outside", and OpenCV and PIL draw in 32-bit numbers.
+    return np.where(seen[..., None], np.clip(np.nan_to_num(points), -1e5, 1e5), 0.0), seen
+
+
+def _labels(parse: Array, labels: LabelSet) -> np.ndarray:
+    """`parse` as contiguous (H, W) uint8, every value one of the set's numbers."""
+    parse = np.asarray(parse)
+    if parse.ndim != 2 or not np.issubdtype(parse.dtype, np.integer):
+        raise InputError(f"the parse map is {parse.dtype} of shape {parse.shape}, expected whole labels of shape (H, W); "
+                         "give a label map, not a colour picture.")  # fmt: skip
+    low, high = int(parse.min()), int(parse.max())
+    if low < 0 or high >= len(labels.names):
+        raise InputError(f"the parse map has labels {low} to {high}, expected 0 to {len(labels.names) - 1}; "
+                         "name the label set that it was made with.")  # fmt: skip
+    return np.ascontiguousarray(parse, dtype=np.uint8)
+
+
+def one_of(name: str, value: str, choices: Collection[str]) -> str:
+    """`value` if it is one of `choices`; `InputError` that lists them if not."""
+    if value not in choices:
+        raise InputError(f"{name} is {value!r}, expected one of {', '.join(choices)}; choose one of them.")
+    return value

@@ -1,0 +1,86 @@
+"""Cards: every run writes down what it was and what came out, as JSON that lessons and README read.
+
+Choices made here
+- A card is a flat dictionary of plain values; numbers are measured, never typed.
+- Files are written beside their place and renamed, so that a card is whole or absent.
+"""
+
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+LIBRARIES = ("torch", "diffusers", "transformers", "open_clip_torch", "accelerate", "numpy", "opencv-python-headless")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes `text` beside `path` and renames it into place; folders are made."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
+
+
+def write_card(path: Path, card: dict) -> None:
+    """Writes `card` as indented JSON, atomically."""
+    write_text(path, json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_card(path: Path) -> dict:
+    """The card at `path`."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def circumstances(device: torch.device | str = "cpu") -> dict:
+    """Where and with what a run was made: processor or GPU, threads, versions, commit."""
+    device = torch.device(device)
+    return {
+        "hardware": torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else f"{_processor()}, {torch.get_num_threads()} threads",
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "versions": {name: _version(name) for name in LIBRARIES},
+        "commit": _commit(),
+    }
+
+
+def peak_memory_mb(device: torch.device | str = "cpu") -> int:
+    """Largest memory that this process has used so far: the GPU's on a GPU, else resident memory (10^6 bytes)."""
+    device = torch.device(device)
+    if device.type == "cuda":
+        return round(torch.cuda.max_memory_allocated(device) / 1e6)
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "darwin" else 1)
+    return round(kilobytes * 1024 / 1e6)
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def _commit() -> str:
+    try:
+        root = Path(__file__).parent
+        return subprocess.run(
+            ["git", "describe", "--always", "--dirty"], cwd=root, capture_output=True, text=True, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,213 @@
+"""Weights on disk: one safetensors file a training stage, a list of sha256 sums, and the pipeline made of them.
+
+Choices made here
+- A folder holds `<stage>.safetensors` for the stages trained so far, `SHA256SUMS` and `cards/<stage>.json`. Sizes come from the
+  preset, so a file is weights and the few numbers that training found (the latents' scale).
+- Weights are float16 on disk, float32 in memory. Later stages train on what is on disk, so what ships is what they saw.
+- Nothing is unpickled. A file that does not match its sum is refused before it is read.
+- Files are written beside their place and renamed.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from ladi_mini.cards import write_card, write_text
+from ladi_mini.clip import build_clip, build_tokenizer, to_image_encoder, to_text_encoder
+from ladi_mini.diffusion import build_autoencoder, build_scheduler, build_unet
+from ladi_mini.emasc import build_emasc
+from ladi_mini.inversion import build_adapter
+from ladi_mini.pipeline import TryOnPipeline
+from ladi_mini.presets import STAGES, Preset, get_preset
+from ladi_mini.sample import InputError
+from ladi_mini.warping import build_refinement, build_warping
+
+STAGE_COMPONENTS = {
+    "clip": ("clip",),
+    "autoencoder": ("vae",),
+    "emasc": ("emasc",),
+    "warping": ("warping",),
+    "refinement": ("refinement",),
+    "inpainting": ("base",),
+    "inversion": ("inversion_adapter",),
+    "tryon": ("unet", "inversion_adapter"),
+}
+
+BUILDERS: dict[str, Callable[[Preset], torch.nn.Module]] = {
+    "clip": build_clip,
+    "vae": build_autoencoder,
+    "emasc": build_emasc,
+    "warping": build_warping,
+    "refinement": build_refinement,
+    "base": lambda preset: build_unet(preset, preset.base_channels),
+    "inversion_adapter": build_adapter,
+    "unet": build_unet,
+}
+
+
+class CheckpointError(InputError):
+    """Weights that are missing, damaged or of another model."""
+
+
+def default_folder(preset: str) -> Path:
+    """Where the shipped weights of a preset lie; the environment variable LADI_MINI_CHECKPOINTS names another parent."""
+    root = os.environ.get("LADI_MINI_CHECKPOINTS")
+    parent = Path(root) if root else Path(__file__).parents[1] / "data" / "checkpoints"
+    return parent / preset
+
+
+def build_component(preset: Preset, component: str) -> torch.nn.Module:
+    """A fresh component by its name in `BUILDERS`."""
+    return BUILDERS[component](preset)
+
+
+def save_stage(folder: Path, preset: Preset, stage: str, modules: dict[str, torch.nn.Module], card: dict | None = None) -> Path:
+    """Writes a stage's weights (float16), its sha256 and its card; returns the file."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {}
+    for component, module in modules.items():
+        for name, value in module.state_dict().items():
+            value = value.detach().cpu().contiguous()
+            tensors[f"{component}.{name}"] = value.half() if value.is_floating_point() else value
+    metadata = {"preset": preset.name, "stage": stage}
+    if "vae" in modules:
+        metadata["scaling_factor"] = repr(float(modules["vae"].config.scaling_factor))
+    path = folder / f"{stage}.safetensors"
+    beside = folder / f".{stage}.{os.getpid()}.part"
+    save_file(tensors, beside, metadata=metadata)
+    beside.chmod(0o644)
+    beside.replace(path)
+    if card is not None:
+        write_card(folder / "cards" / f"{stage}.json", card)
+    write_sums(folder)
+    return path
+
+
+def write_sums(folder: Path) -> None:
+    """Lists the sha256 of every weight file of `folder` in `SHA256SUMS` (the format of the command `sha256sum`)."""
+    lines = [f"{sha256(path)}  {path.name}\n" for path in sorted(Path(folder).glob("*.safetensors"))]
+    write_text(Path(folder) / "SHA256SUMS", "".join(lines))
+
+
+def sha256(path: Path) -> str:
+    """The file's sha256 in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verify(path: Path) -> None:
+    """Raises `CheckpointError` unless `path` is there and matches its line in `SHA256SUMS` beside it."""
+    sums = path.parent / "SHA256SUMS"
+    if not path.is_file():
+        raise CheckpointError(f"{path} is missing; train it with `ladi-mini train {path.stem}` or restore it with `git checkout`.")
+    lines = sums.read_text().splitlines() if sums.is_file() else []
+    listed = {name: digest for digest, name in (line.split(maxsplit=1) for line in lines if line.strip())}
+    if path.name not in listed:
+        raise CheckpointError(f"{path} has no line in {sums}; restore both with `git checkout` or train the stage again.")
+    found, expected = sha256(path), listed[path.name]
+    if found != expected:
+        fault = f"its sha256 is {found[:12]}..., expected {expected[:12]}..."
+        raise CheckpointError(f"{path} is damaged: {fault}; restore it with `git checkout` or train the stage again.")
+
+
+def load_stage(folder: Path, preset: Preset, stage: str) -> dict[str, torch.nn.Module]:
+    """The components that `stage` trained, in eval mode and float32, by name.
+
+    Raises `CheckpointError` for a missing or damaged file, or one of another model.
+    """
+    path = Path(folder) / f"{stage}.safetensors"
+    verify(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is no safetensors file ({error}); restore it with `git checkout`.") from error
+    if metadata.get("preset") != preset.name:
+        raise CheckpointError(
+            f"{path} was trained for preset {metadata.get('preset')!r}, not {preset.name!r}; name the other folder."
+        )
+    return {component: _filled(preset, component, tensors, metadata, path) for component in STAGE_COMPONENTS[stage]}
+
+
+def _filled(preset: Preset, component: str, tensors: dict, metadata: dict, path: Path) -> torch.nn.Module:
+    module = build_component(preset, component)
+    prefix = component + "."
+    own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+    expected = module.state_dict()
+    wrong = sorted(set(own) ^ set(expected)) or sorted(name for name in own if own[name].shape != expected[name].shape)
+    if wrong:
+        raise CheckpointError(
+            f"{path}: {len(wrong)} tensors of {component} do not fit preset {preset.name}, first {wrong[0]}; train the stage again."
+        )
+    module.load_state_dict({name: value.to(expected[name].dtype) for name, value in own.items()})
+    if component == "vae":
+        module.register_to_config(scaling_factor=float(metadata["scaling_factor"]))
+    return module.eval().requires_grad_(False)
+
+
+class Models:
+    """The components of a folder, loaded when first asked for: `models["vae"]`.
+
+    Besides the names of `BUILDERS` it knows "text_encoder", "image_encoder" (made from "clip"), "tokenizer" and "scheduler";
+    "inversion_adapter" is the one trained last.
+    """
+
+    def __init__(self, preset: Preset, folder: Path, device: torch.device | str = "cpu"):
+        self.preset, self.folder, self.device = preset, Path(folder), device
+        self._loaded: dict[str, object] = {}
+        self._makers = {
+            "tokenizer": partial(build_tokenizer, preset),
+            "scheduler": partial(build_scheduler, preset),
+            "text_encoder": lambda: self._frozen(to_text_encoder(self["clip"], preset)),
+            "image_encoder": lambda: self._frozen(to_image_encoder(self["clip"], preset)),
+        }
+
+    def __getitem__(self, name: str):
+        if name not in self._loaded:
+            if name in self._makers:
+                self._loaded[name] = self._makers[name]()
+            else:
+                stage = [s for s in STAGES if name in STAGE_COMPONENTS[s] and (self.folder / f"{s}.safetensors").exists()]
+                stage = stage[-1] if stage else next(s for s in STAGES if name in STAGE_COMPONENTS[s])
+                self._loaded[name] = load_stage(self.folder, self.preset, stage)[name].to(self.device)
+        return self._loaded[name]
+
+    def _frozen(self, module: torch.nn.Module) -> torch.nn.Module:
+        return module.eval().requires_grad_(False).to(self.device)
+
+
+def load_pipeline(preset: str | Preset = "nano", folder: Path | None = None, device: torch.device | str = "cpu") -> TryOnPipeline:
+    """The try-on pipeline with the weights in `folder` (default: those shipped), offline.
+
+    Raises `CheckpointError` if a stage is missing or damaged.
+    """
+    preset = get_preset(preset) if isinstance(preset, str) else preset
+    models = Models(preset, default_folder(preset.name) if folder is None else folder, device)
+    names = (
+        "vae",
+        "emasc",
+        "warping",
+        "refinement",
+        "image_encoder",
+        "inversion_adapter",
+        "text_encoder",
+        "tokenizer",
+        "unet",
+        "scheduler",
+    )
+    for stage in STAGES:
+        if stage not in ("inpainting", "inversion"):  # trained on the way, not needed for a try-on
+            verify(models.folder / f"{stage}.safetensors")
+    return TryOnPipeline(
+        **{name: models[name] for name in names},
+        num_inference_steps=preset.num_inference_steps,
+        guidance_scale=preset.guidance_scale,
+    )

@@ -1,0 +1,229 @@
+"""The command `ladi-mini`: demo, tryon, train, evaluate.
+
+Choices made here
+- Heavy imports happen inside the commands, so that `--help` and a wrong argument answer at once.
+- An input that cannot be used ends with exit code 2 and one sentence; anything else is a bug and shows its traceback.
+- Warnings about the input are one plain line each.
+"""
+
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ROOT = Path(__file__).parents[1]
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Virtual try-on with latent diffusion, small enough to study.")
+
+
+PresetName = Annotated[str, typer.Option("--preset", help="Size of the model: nano, mini or full.")]
+Steps = Annotated[int | None, typer.Option("--steps", min=1, max=1000, help="Denoising steps; the preset's if not given.")]
+Guidance = Annotated[
+    float | None, typer.Option("--guidance", min=0, help="Guidance scale, 1 is none; the preset's if not given.")
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same picture.")]
+Weights = Annotated[Path | None, typer.Option("--weights", help="Folder of the weights; those shipped if not given.")]
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Where the picture goes.")] = ROOT / "data" / "outputs" / "demo.png",
+    preset: PresetName = "nano",
+    index: Annotated[int, typer.Option(help="Which test person of the wardrobe.")] = 0,
+    steps: Steps = None,
+    guidance: Guidance = None,
+    seed: Seed = 0,
+    weights: Weights = None,
+):
+    """One try-on with the shipped weights: every intermediate picture on one sheet."""
+    from ladi_mini.presets import get_preset
+    from ladi_mini.wardrobe import Wardrobe
+
+    size = get_preset(preset)
+    sample = Wardrobe("test", size.height, size.width, unpaired=True)[index]
+    _run([sample], preset, weights, steps, guidance, seed, out)
+    typer.echo("Next: open it, then `make lab` for the lessons, or `ladi-mini tryon --help` for other people and garments.")
+
+
+@app.command()
+def tryon(
+    data: Annotated[Path | None, typer.Option(help="A data set's folder.")] = None,
+    layout: Annotated[str | None, typer.Option(help="How it is laid out: vitonhd or dresscode.")] = None,
+    pair: Annotated[int, typer.Option(min=0, help="Which pair of the data set.")] = 0,
+    split: Annotated[str, typer.Option(help="Which split: test or train.")] = "test",
+    order: Annotated[str, typer.Option(help="paired: the own garment; unpaired: another one.")] = "unpaired",
+    person: Annotated[Path | None, typer.Option(help="Photograph of a person.")] = None,
+    garment: Annotated[Path | None, typer.Option(help="Photograph of a garment on white.")] = None,
+    parse: Annotated[Path | None, typer.Option(help="Label map of the person (VITON-HD's or Dress Code's labels).")] = None,
+    keypoints: Annotated[Path | None, typer.Option(help="OpenPose JSON of the person (BODY_25 or COCO-18).")] = None,
+    category: Annotated[str, typer.Option(help="upper_body, lower_body or dresses.")] = "upper_body",
+    labels: Annotated[str | None, typer.Option(help="Labels of --parse: vitonhd or dresscode; guessed if not given.")] = None,
+    preset: PresetName = "nano",
+    steps: Steps = None,
+    guidance: Guidance = None,
+    seed: Seed = 0,
+    weights: Weights = None,
+    paste_back: Annotated[bool, typer.Option("--paste-back", help="Put the known pixels back over the result.")] = False,
+    out: Annotated[Path, typer.Option(help="Where the sheet goes; the result alone goes beside it.")] = ROOT
+    / "data"
+    / "outputs"
+    / "tryon.png",
+):
+    """Dresses a person of a data set, or of your own pictures, in a garment."""
+    from ladi_mini.presets import get_preset
+    from ladi_mini.sample import InputError, InputWarning
+
+    size = get_preset(preset)
+    own = {"--person": person, "--garment": garment, "--parse": parse, "--keypoints": keypoints}
+    given = [name for name, value in own.items() if value is not None]
+    if (data is not None) == bool(given):
+        raise InputError(
+            "Give either --data DIR --layout vitonhd|dresscode --pair N, or --person, --garment, --parse and --keypoints."
+        )
+    if data is not None:
+        sample = _pair(data, layout, pair, split, order, size)
+    else:
+        missing = [name for name in own if name not in given]
+        if missing:
+            raise InputError(
+                f"{', '.join(missing)} is missing: one's own pictures need {', '.join(own)}; see the README on how to make them."
+            )
+        from ladi_mini.datasets import load_photo
+
+        sample = load_photo(person, garment, parse, keypoints, size.height, size.width, category, labels)
+    if preset != "full" and not _is_drawn(data):
+        warnings.warn(
+            f"the {preset} model has seen drawn people only: a photograph is outside what it knows, expect a poor picture",
+            InputWarning, stacklevel=1,
+        )  # fmt: skip
+    _run([sample], preset, weights, steps, guidance, seed, out, paste_back)
+
+
+@app.command()
+def train(
+    stages: Annotated[list[str], typer.Argument(help="Stages in any order, or all.")],
+    preset: PresetName = "nano",
+    out: Annotated[Path | None, typer.Option(help="Folder of weights and cards; data/runs/PRESET if not given.")] = None,
+    seed: Seed = 0,
+    budget: Annotated[str | None, typer.Option(help="Stop at a checkpoint after this time, such as 90s or 8m.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget the checkpoints of an earlier run.")] = False,
+):
+    """Trains stages on the wardrobe; called again, it goes on where it was stopped."""
+    import shutil
+
+    from ladi_mini.presets import STAGES, get_preset
+    from ladi_mini.sample import InputError
+    from ladi_mini.training import Interrupted
+    from ladi_mini.training import train as run
+
+    unknown = sorted(set(stages) - {*STAGES, "all"})
+    if unknown:
+        raise InputError(f"{unknown[0]!r} is no stage; choose from {', '.join(STAGES)}, or all.")
+    chosen = STAGES if "all" in stages else tuple(stages)
+    folder = ROOT / "data" / "runs" / preset if out is None else out
+    if fresh:
+        shutil.rmtree(folder / "work", ignore_errors=True)
+    try:
+        cards = run(chosen, get_preset(preset), folder, seed=seed, budget=_seconds(budget), cache=ROOT / "data" / "cache")
+    except Interrupted as stopped:
+        typer.echo(f"{stopped}.")
+        raise typer.Exit(3) from None
+    for card in cards:
+        typer.echo(f"{card['stage']:>12}: {card['seconds']:.0f} s, {card['held_out']}")
+    typer.echo(f"Weights and cards are in {folder}.")
+
+
+@app.command()
+def evaluate(
+    preset: PresetName = "nano",
+    samples: Annotated[int, typer.Option(min=2, help="How many test samples.")] = 256,
+    seed: Seed = 0,
+    weights: Weights = None,
+    out: Annotated[Path | None, typer.Option(help="The card; data/results/PRESET_tryon.json if not given.")] = None,
+):
+    """Scores unpaired try-ons against the true pictures and against simpler means; writes a card."""
+    from ladi_mini.cards import write_card
+    from ladi_mini.checkpoints import load_pipeline
+    from ladi_mini.evaluation import evaluate as score
+    from ladi_mini.presets import get_preset
+
+    card = score(load_pipeline(preset, weights), get_preset(preset), samples, seed, cache=ROOT / "data" / "cache")
+    path = ROOT / "data" / "results" / f"{preset}_tryon.json" if out is None else out
+    write_card(path, card)
+    for name, value in card["psnr_inside_mask"].items():
+        typer.echo(f"{name:>16}: {value['mean']:.2f} dB inside the mask ({value['low']:.2f} to {value['high']:.2f})")
+    typer.echo(f"The card is {path}.")
+
+
+# ---------------------------------------------------------------- helpers
+
+
+def _pair(data: Path, layout: str | None, pair: int, split: str, order: str, size):
+    from ladi_mini.datasets import DressCode, VitonHD
+    from ladi_mini.sample import InputError
+
+    layouts = {"vitonhd": VitonHD, "dresscode": DressCode}
+    if layout not in layouts:
+        raise InputError(f"--layout is {layout!r}, expected vitonhd or dresscode; say how {data} is laid out.")
+    dataset = layouts[layout](data, split=split, order=order, height=size.height, width=size.width)
+    if pair >= len(dataset):
+        raise InputError(
+            f"--pair is {pair}, but {data} has {len(dataset)} {order} pairs in {split}; choose 0 to {len(dataset) - 1}."
+        )
+    return dataset[pair]
+
+
+def _is_drawn(data: Path | None) -> bool:
+    """Whether a folder was written by the wardrobe, which leaves its recipe beside the pictures."""
+    return data is not None and (data / "wardrobe.json").is_file()
+
+
+def _run(samples, preset, weights, steps, guidance, seed, out: Path, paste_back: bool = False):
+    import torch
+
+    from ladi_mini.checkpoints import load_pipeline
+    from ladi_mini.sample import collate
+    from ladi_mini.show import try_on_sheet
+
+    pipe = load_pipeline(preset, weights)
+    pipe.set_progress_bar_config(desc="trying on")
+    output = pipe(
+        collate(samples), num_inference_steps=steps, guidance_scale=guidance, paste_back=paste_back,
+        generator=torch.Generator().manual_seed(seed), trace=True,
+    )  # fmt: skip
+    out.parent.mkdir(parents=True, exist_ok=True)
+    alone = out.with_name(f"{out.stem}_result.png")
+    for picture, path in ((try_on_sheet(output.trace), out), (output.images[0], alone)):
+        beside = path.with_name(f".{path.name}.part")
+        picture.save(beside, format="PNG")
+        beside.replace(path)
+    typer.echo(f"Written: {out} (every step of the way) and {alone} (the result alone).")
+
+
+def _seconds(text: str | None) -> float | None:
+    from ladi_mini.sample import InputError
+
+    if text is None:
+        return None
+    units = {"s": 1, "m": 60, "h": 3600}
+    try:
+        return float(text[:-1]) * units[text[-1]]
+    except (ValueError, KeyError, IndexError):
+        raise InputError(f"--budget is {text!r}, expected a number and a unit, such as 90s, 8m or 1h.") from None
+
+
+def main() -> None:
+    """Runs the command line; an unusable input ends with exit code 2 and one sentence on the standard error."""
+    from ladi_mini.sample import InputError
+
+    warnings.formatwarning = lambda message, *_, **__: f"Warning: {message}\n"
+    try:
+        app()
+    except InputError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,291 @@
+"""The whole try-on model: LaDI-VTON's pieces in a row, every intermediate picture on request.
+
+Lesson 6. Morelli et al., 2023, figure 2: the garment is warped onto the body, described by pseudo-words, and painted by the
+extended inpainting denoiser; the decoder gets the untouched part of the person back through masked skips.
+
+Choices made here
+- A diffusers `DiffusionPipeline`: it saves to and loads from a folder, takes any diffusers scheduler, `generator`, `output_type`.
+- It reads `agnostic`, mask, pose map, garment and category of a sample, never `person`: what lies under the mask cannot leak.
+- `trace=True` keeps what lessons, figures and widgets show, under the names of `TryOnTrace`; without it nothing is kept.
+- Each condition has a switch (`text`, `garment`, `use_pose`, `use_emasc`), so that an ablation is a call, not another program.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from diffusers import AutoencoderKL, DiffusionPipeline, UNet2DConditionModel
+from diffusers.utils import BaseOutput
+from diffusers.utils.torch_utils import randn_tensor
+from PIL import Image
+from transformers import CLIPTextModel, CLIPVisionModelWithProjection, PreTrainedTokenizerFast
+
+from ladi_mini.attention import AttentionRecorder
+from ladi_mini.clip import clip_pixels
+from ladi_mini.diffusion import Conditions, denoise, drop_garment, encode, static_channels
+from ladi_mini.emasc import Emasc, decode_with_skips, encode_with_taps
+from ladi_mini.inversion import InversionAdapter, caption_prompts, encode_prompt, placeholder_id, prompts
+from ladi_mini.sample import TryOnBatch, TryOnSample, collate
+from ladi_mini.warping import RefinementNetwork, WarpingNetwork, warp
+
+TEXTS = ("words", "caption", "category", "empty")
+GARMENTS = ("refined", "tps", "true", "none")
+
+
+@dataclass
+class TryOnTrace:
+    """Every intermediate of one call; tensors lead with B and lie on the CPU.
+
+    person, garment, agnostic (B,3,H,W) in [-1,1]; inpaint_mask (B,1,H,W); pose_map (B,18,H,W); category: B names;
+    control_points (B,N,2) and warp_grid (B,H,W,2) in [-1,1]; warped_garment and refined_garment (B,3,H,W) before and after
+    refinement; pseudo_words (B,n,D); timesteps: one int a step; latents and pred_original_latents: (B,z,h,w) a step, after it
+    and as estimated in it; pred_original_images: the estimates decoded, (B,3,H,W) a step; attention (B,n,h,w): share of the
+    denoiser's cross-attention that each pseudo-word gets at each place, mean over layers, heads and steps; emasc_features:
+    list of masked skips; image_without_emasc, image_with_emasc, image_pasted, image (B,3,H,W) in [-1,1], the last one is
+    what was returned; target (B,3,H,W) or None.
+    """
+
+    person: torch.Tensor
+    garment: torch.Tensor
+    agnostic: torch.Tensor
+    inpaint_mask: torch.Tensor
+    pose_map: torch.Tensor
+    category: list[str]
+    target: torch.Tensor | None = None
+    control_points: torch.Tensor | None = None
+    warp_grid: torch.Tensor | None = None
+    warped_garment: torch.Tensor | None = None
+    refined_garment: torch.Tensor | None = None
+    pseudo_words: torch.Tensor | None = None
+    timesteps: list[int] = field(default_factory=list)
+    latents: list[torch.Tensor] = field(default_factory=list)
+    pred_original_latents: list[torch.Tensor] = field(default_factory=list)
+    pred_original_images: list[torch.Tensor] = field(default_factory=list)
+    attention: torch.Tensor | None = None
+    emasc_features: list[torch.Tensor] = field(default_factory=list)
+    image_without_emasc: torch.Tensor | None = None
+    image_with_emasc: torch.Tensor | None = None
+    image_pasted: torch.Tensor | None = None
+    image: torch.Tensor | None = None
+
+
+@dataclass
+class TryOnOutput(BaseOutput):
+    """`images`: B PIL pictures, or (B,H,W,3) numpy or (B,3,H,W) torch in [0,1]; `trace`: `TryOnTrace` if it was asked for."""
+
+    images: list[Image.Image] | torch.Tensor
+    trace: TryOnTrace | None = None
+
+
+@dataclass
+class WarpedGarment:
+    """The garment on the body: `image` is what the denoiser gets; the rest is kept for the trace."""
+
+    image: torch.Tensor
+    warped: torch.Tensor | None = None
+    grid: torch.Tensor | None = None
+    control_points: torch.Tensor | None = None
+
+
+class TryOnPipeline(DiffusionPipeline):
+    """Dresses a person in a garment.
+
+    Components: `vae`, `emasc`, `warping`, `refinement`, `image_encoder`, `inversion_adapter`, `text_encoder`, `tokenizer`,
+    `unet`, `scheduler`. Defaults of a call: `num_inference_steps`, `guidance_scale`. `convention="released"` switches to the
+    authors' preprocessing, which their weights need.
+    """
+
+    model_cpu_offload_seq = "warping->refinement->image_encoder->inversion_adapter->text_encoder->unet->vae"
+
+    def __init__(
+        self,
+        vae: AutoencoderKL,
+        emasc: Emasc,
+        warping: WarpingNetwork,
+        refinement: RefinementNetwork,
+        image_encoder: CLIPVisionModelWithProjection,
+        inversion_adapter: InversionAdapter,
+        text_encoder: CLIPTextModel,
+        tokenizer: PreTrainedTokenizerFast,
+        unet: UNet2DConditionModel,
+        scheduler,
+        num_inference_steps: int = 20,
+        guidance_scale: float = 1.5,
+        convention: str = "ours",
+    ):
+        super().__init__()
+        self.register_modules(
+            vae=vae, emasc=emasc, warping=warping, refinement=refinement, image_encoder=image_encoder,
+            inversion_adapter=inversion_adapter, text_encoder=text_encoder, tokenizer=tokenizer, unet=unet, scheduler=scheduler,
+        )  # fmt: skip
+        self.register_to_config(num_inference_steps=num_inference_steps, guidance_scale=guidance_scale, convention=convention)
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        sample: TryOnSample | TryOnBatch,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        generator: torch.Generator | list[torch.Generator] | None = None,
+        latents: torch.Tensor | None = None,
+        text: str = "words",
+        garment: str = "refined",
+        use_pose: bool = True,
+        use_emasc: bool = True,
+        paste_back: bool = False,
+        trace: bool = False,
+        output_type: str = "pil",
+    ) -> TryOnOutput:
+        """Runs the model on one sample or a batch.
+
+        `generator`: one for the batch or one a sample, for the first noise; `latents` (B,z,h,w) replaces that noise.
+        `text`: "words" (predicted pseudo-words), "caption", "category" or "empty". `garment`: what the denoiser gets of it,
+        "refined", "tps" (before refinement), "true" (the sample's own `warped_garment`) or "none".
+        `paste_back` puts the known pixels back over the result. `output_type`: "pil", "np" or "pt".
+        Raises `ValueError` for an unknown switch or a sample without the truth that `garment="true"` needs.
+        """
+        if text not in TEXTS or garment not in GARMENTS:
+            raise ValueError(f"text={text!r}, garment={garment!r}: choose text from {TEXTS} and garment from {GARMENTS}")
+        if output_type not in ("pil", "np", "pt"):
+            raise ValueError(f"output_type={output_type!r}: choose pil, np or pt")
+        steps = self.config.num_inference_steps if num_inference_steps is None else num_inference_steps
+        scale = self.config.guidance_scale if guidance_scale is None else guidance_scale
+        batch = (collate([sample]) if isinstance(sample, TryOnSample) else sample).to(self._execution_device)
+
+        agnostic = batch.agnostic.to(self.unet.dtype)
+        warped = self.warp_garment(batch, garment)
+        words = self.pseudo_words(batch) if text == "words" else None
+        posterior, taps = encode_with_taps(self.vae, agnostic)
+        masked_latents = posterior.mode() * self.vae.config.scaling_factor
+        skips = self.emasc(taps, batch.inpaint_mask) if use_emasc or trace else None
+        given, without = self.conditions(batch, masked_latents, warped.image, self.encode_text(batch, text, words), use_pose)
+        if latents is None:
+            device = self._execution_device
+            latents = randn_tensor(tuple(masked_latents.shape), generator=generator, device=device, dtype=masked_latents.dtype)
+
+        record = self._new_trace(batch, agnostic, warped, words, skips) if trace else None
+        with AttentionRecorder(
+            self.unet, self._word_positions(batch) if record is not None and words is not None else None
+        ) as attention:
+            latents = denoise(
+                self.unet, self.scheduler, latents, given, without, scale, steps,
+                callback=self._follow(record, steps), generator=generator if not isinstance(generator, list) else None,
+            )  # fmt: skip
+        image, plain, skipped = self._decode(latents, skips if use_emasc else None, skips if trace else None)
+        known = 1 - batch.inpaint_mask.to(image)
+        pasted = known * agnostic + (1 - known) * image
+        final = pasted if paste_back else image
+        if record is not None:
+            self._close_trace(record, attention, masked_latents, plain, skipped, pasted, final)
+        return TryOnOutput(images=_as_output(final, output_type), trace=record)
+
+    # ---------------------------------------------------------------- the steps, each usable alone
+
+    def warp_garment(self, batch: TryOnBatch, which: str = "refined") -> WarpedGarment:
+        """The garment on the body, (B, 3, H, W), by the matching network and its refinement; see `garment` of the call."""
+        if which == "true":
+            if batch.warped_garment is None:
+                raise ValueError("garment='true' needs samples that know their warped_garment; the wardrobe's do")
+            return WarpedGarment(batch.warped_garment.to(self.unet.dtype))
+        dtype = self.unet.dtype
+        garment, agnostic, pose_map = (x.to(dtype) for x in (batch.garment, batch.agnostic, batch.pose_map))
+        out = self.warping(garment, agnostic, pose_map)
+        warped = warp(garment, out.grid, align_corners=self.config.convention != "released")
+        image = warped if which == "tps" else self.refinement(agnostic, pose_map, warped).clamp(-1, 1)
+        image = torch.zeros_like(image) if which == "none" else image
+        return WarpedGarment(image, warped, out.grid, out.control_points)
+
+    def pseudo_words(self, batch: TryOnBatch) -> torch.Tensor:
+        """(B, n, D) token embeddings that the inversion adapter reads off the flat garment."""
+        pixels = clip_pixels(batch.garment, self.image_encoder.config.image_size, self.config.convention)
+        return self.inversion_adapter(self.image_encoder(pixels.to(self.unet.dtype)).last_hidden_state)
+
+    def encode_text(self, batch: TryOnBatch, text: str = "words", words: torch.Tensor | None = None) -> torch.Tensor:
+        """(B, L, D) hidden states of the prompts of kind `text`; "words" are put in the place of the prompt's placeholders."""
+        if text == "words":
+            return self._encode(prompts(batch.category, self.inversion_adapter.config.words), words)
+        if text == "caption":
+            return self._encode(caption_prompts(batch.caption))
+        return self._encode(prompts(batch.category, 0) if text == "category" else [""] * len(batch))
+
+    def conditions(
+        self,
+        batch: TryOnBatch,
+        masked_latents: torch.Tensor,
+        garment_image: torch.Tensor,
+        text: torch.Tensor,
+        use_pose: bool = True,
+    ) -> tuple[Conditions, Conditions]:
+        """The denoiser's conditions and their unconditional twins (no text, pose or garment; the masked person stays)."""
+        no_garment = not bool(garment_image.any())
+        garment_latents = torch.zeros_like(masked_latents) if no_garment else encode(self.vae, garment_image)
+        pose_map = batch.pose_map if use_pose else torch.zeros_like(batch.pose_map)
+        static = static_channels(batch.inpaint_mask, masked_latents, pose_map, garment_latents)
+        empty = self._encode([""]).expand(len(batch), -1, -1)
+        return Conditions(static, text), Conditions(drop_garment(static, masked_latents.shape[1]), empty)
+
+    # ---------------------------------------------------------------- helpers
+
+    def _ids(self, texts: list[str]) -> torch.Tensor:
+        length = self.text_encoder.config.max_position_embeddings
+        ids = self.tokenizer(texts, padding="max_length", truncation=True, max_length=length, return_tensors="pt").input_ids
+        return ids.to(self._execution_device)
+
+    def _encode(self, texts: list[str], words: torch.Tensor | None = None) -> torch.Tensor:
+        return encode_prompt(self.text_encoder, self._ids(texts), words, placeholder_id(self.tokenizer))
+
+    def _word_positions(self, batch: TryOnBatch) -> torch.Tensor:
+        count = self.inversion_adapter.config.words
+        ids = self._ids(prompts(batch.category, count))
+        return (ids == placeholder_id(self.tokenizer)).nonzero()[:, 1].view(len(batch), count)
+
+    def _decode(self, latents, skips, skips_for_trace):
+        z = latents / self.vae.config.scaling_factor
+        image = decode_with_skips(self.vae, z, skips).clamp(-1, 1)
+        if skips_for_trace is None:
+            return image, None, None
+        plain = image if skips is None else decode_with_skips(self.vae, z, None).clamp(-1, 1)
+        skipped = image if skips is not None else decode_with_skips(self.vae, z, skips_for_trace).clamp(-1, 1)
+        return image, plain, skipped
+
+    def _new_trace(self, batch, agnostic, warped: WarpedGarment, words, skips) -> TryOnTrace:
+        keep = lambda x: None if x is None else x.detach().float().cpu()  # noqa: E731
+        return TryOnTrace(
+            person=keep(batch.person), garment=keep(batch.garment), agnostic=keep(agnostic), target=keep(batch.target),
+            inpaint_mask=keep(batch.inpaint_mask), pose_map=keep(batch.pose_map), category=list(batch.category),
+            control_points=keep(warped.control_points), warp_grid=keep(warped.grid), warped_garment=keep(warped.warped),
+            refined_garment=keep(warped.image), pseudo_words=keep(words), emasc_features=[keep(s) for s in skips],
+        )  # fmt: skip
+
+    def _follow(self, record: TryOnTrace | None, steps: int):
+        """A callback that feeds the progress bar, and the trace where there is one."""
+        bar = self.progress_bar(total=steps)
+
+        def callback(step: int, timestep: torch.Tensor, latents: torch.Tensor, estimate: torch.Tensor):
+            bar.update(1)
+            if step == steps - 1:
+                bar.close()
+            if record is not None:
+                record.timesteps.append(int(timestep))
+                record.latents.append(latents.float().cpu())
+                record.pred_original_latents.append(estimate.float().cpu())
+
+        return callback
+
+    def _close_trace(self, record: TryOnTrace, attention, like, plain, skipped, pasted, final):
+        scale = self.vae.config.scaling_factor
+        record.pred_original_images = [
+            decode_with_skips(self.vae, x.to(like) / scale, None).clamp(-1, 1).float().cpu() for x in record.pred_original_latents
+        ]
+        record.attention = attention.mean(tuple(like.shape[-2:]))
+        record.image_without_emasc, record.image_with_emasc = plain.float().cpu(), skipped.float().cpu()
+        record.image_pasted, record.image = pasted.float().cpu(), final.float().cpu()
+
+
+def _as_output(image: torch.Tensor, output_type: str):
+    scaled = (image.float() / 2 + 0.5).clamp(0, 1)
+    if output_type == "pt":
+        return scaled
+    array = scaled.permute(0, 2, 3, 1).cpu().numpy()
+    if output_type == "np":
+        return array
+    return [Image.fromarray(picture) for picture in (array * 255).round().astype("uint8")]

@@ -1,0 +1,46 @@
+"""Stage 1: the contrastive pair of towers, on garments and their captions (lesson 1).
+
+Choices made here
+- Only flat garments and captions: the text side has to know cloth, and the image side is asked for garments alone.
+- Garments are shifted by a few pixels at random, the only augmentation that changes no word of a caption.
+"""
+
+import torch
+
+from ladi_mini.checkpoints import build_component
+from ladi_mini.clip import clip_pixels, contrastive_loss, image_features, retrieval_accuracy, text_features, tokenize
+from ladi_mini.training.stage import Stage, Tensors, collect, from_bytes, to_bytes
+
+
+class ClipStage(Stage):
+    name = "clip"
+
+    def __init__(self, preset, models):
+        super().__init__(preset, models)
+        self.clip = build_component(preset, "clip")
+
+    def table(self, data) -> Tensors:
+        tokenizer = self.models["tokenizer"]
+        return collect(
+            data, lambda b: {"garment": to_bytes(b.garment), "input_ids": tokenize(tokenizer, b.caption)}, label=self.name
+        )
+
+    def draw(self, batch, generator):
+        reach = max(1, self.preset.height // 32)
+        shift = torch.randint(-reach, reach + 1, (2,), generator=generator, device=generator.device).tolist()
+        return batch | {"garment": batch["garment"].roll(shift, dims=(-2, -1))}  # white borders meet white borders
+
+    def features(self, batch: Tensors) -> tuple[torch.Tensor, torch.Tensor]:
+        """Unit features (B, D) of the garments and of their captions."""
+        pixels = clip_pixels(from_bytes(batch["garment"]), self.preset.vision_size)
+        return image_features(self.clip, pixels), text_features(self.clip, batch["input_ids"])
+
+    def forward(self, batch):
+        image, text = self.features(batch)
+        return {"loss": contrastive_loss(image, text, self.clip.logit_scale.clamp(max=4.6052).exp())}  # at most 100, as in CLIP
+
+    @torch.no_grad()
+    def validate(self, table):
+        image, text = self.features(table)
+        to_text, to_image = retrieval_accuracy(image, text)
+        return {"image_to_text_top1": float(to_text), "text_to_image_top1": float(to_image), "chance": 1 / len(image)}

@@ -1,0 +1,57 @@
+"""Stage 3: the masked skips, around a frozen autoencoder (lesson 5; LaDI-VTON, section 3.4).
+
+Choices made here
+- As the authors: the latent is that of the whole picture, the skips that of the agnostic one, the loss L1 to the picture.
+- Instead of their VGG term, whose weights are not ours to ship, the differences of the picture (edges).
+"""
+
+import torch
+import torch.nn.functional as F
+
+from ladi_mini.checkpoints import build_component
+from ladi_mini.emasc import decode_with_skips, encode_with_taps
+from ladi_mini.training.stage import Stage, Tensors, collect, decibels, from_bytes, gradient_l1, to_bytes
+
+
+class EmascStage(Stage):
+    name = "emasc"
+
+    def __init__(self, preset, models):
+        super().__init__(preset, models)
+        self.emasc = build_component(preset, "emasc")
+
+    def table(self, data) -> Tensors:
+        return collect(data, lambda b: {"person": to_bytes(b.person), "inpaint_mask": b.inpaint_mask.bool()}, label=self.name)
+
+    def pictures(self, batch: Tensors) -> tuple[torch.Tensor, torch.Tensor]:
+        """The person and the agnostic person, (B, 3, H, W)."""
+        person = from_bytes(batch["person"])
+        return person, torch.where(batch["inpaint_mask"], torch.zeros_like(person), person)
+
+    def reconstruct(self, person: torch.Tensor, agnostic: torch.Tensor, inpaint_mask: torch.Tensor) -> torch.Tensor:
+        """(B, 3, H, W): the person through the bottleneck, with the skips of the agnostic picture."""
+        vae = self.models["vae"]
+        with torch.no_grad():
+            latents = vae.encode(person).latent_dist.mode()
+            _, taps = encode_with_taps(vae, agnostic)
+        return decode_with_skips(vae, latents, self.emasc(taps, inpaint_mask.float()))
+
+    def forward(self, batch):
+        person, agnostic = self.pictures(batch)
+        out = self.reconstruct(person, agnostic, batch["inpaint_mask"])
+        l1, edges = F.l1_loss(out, person), gradient_l1(out, person)
+        return {"loss": l1 + self.config.weights["edges"] * edges, "l1": l1, "edges": edges}
+
+    @torch.no_grad()
+    def validate(self, table):
+        vae = self.models["vae"]
+        person, agnostic = self.pictures(table)
+        mask = table["inpaint_mask"]
+        plain = vae.decode(vae.encode(person).latent_dist.mode()).sample.clamp(-1, 1)
+        skipped = self.reconstruct(person, agnostic, mask).clamp(-1, 1)
+        measured = {}
+        for name, out in (("without", plain), ("with", skipped)):
+            error = (out - person).square()
+            measured[f"psnr_known_{name}"] = decibels(error[~mask.expand_as(error)].mean().item())
+            measured[f"psnr_inside_mask_{name}"] = decibels(error[mask.expand_as(error)].mean().item())
+        return measured

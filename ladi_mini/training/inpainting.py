@@ -1,0 +1,102 @@
+"""Stage 6: the base, an inpainting denoiser that reads captions (lesson 4).
+
+Choices made here
+- It is to the mini models what Stable Diffusion 2 inpainting is to LaDI-VTON: 2z + 1 channels, text, nothing of the garment.
+- Latents and text are computed once. The target is a fresh sample of its posterior each time, conditions are its mode.
+- The empty text replaces the caption in a share of the samples, for guidance.
+"""
+
+import torch
+import torch.nn.functional as F
+
+from ladi_mini.checkpoints import build_component
+from ladi_mini.diffusion import add_noise, alphas_cumprod, encode
+from ladi_mini.inversion import caption_prompts, encode_prompt
+from ladi_mini.training.stage import Stage, Tensors, collect
+
+FIXED_TIMESTEPS = (100, 300, 500, 700, 900)  # at which held-out noise prediction is measured
+
+
+def latent_columns(stage: Stage, batch) -> Tensors:
+    """Posterior of the person, latents of the agnostic one, the mask at the latents' size."""
+    vae, device = stage.models["vae"], stage.models.device
+    scale = vae.config.scaling_factor
+    posterior = vae.encode(batch.person.to(device)).latent_dist
+    return {
+        "mean": (posterior.mean * scale).cpu(),
+        "std": (posterior.std * scale).cpu(),
+        "masked_latents": encode(vae, batch.agnostic.to(device)).cpu(),
+        "mask": F.interpolate(batch.inpaint_mask, stage.preset.latent_size, mode="nearest"),
+    }
+
+
+def encode_texts(stage: Stage, texts: list[str]) -> torch.Tensor:
+    """(B, L, D) hidden states of sentences without placeholders."""
+    ids = stage.models["tokenizer"](texts, padding="max_length", truncation=True, return_tensors="pt",
+                                    max_length=stage.preset.context_length).input_ids  # fmt: skip
+    return encode_prompt(stage.models["text_encoder"], ids.to(stage.models.device))
+
+
+def draw_noise(stage: Stage, batch: Tensors, generator: torch.Generator) -> Tensors:
+    """Noise, timesteps and the posterior's noise for a step."""
+    mean, device = batch["mean"], generator.device
+    shape = tuple(mean.shape)
+    timesteps = torch.randint(stage.preset.train_timesteps, (shape[0],), generator=generator, device=device)
+    return batch | {
+        "timesteps": timesteps,
+        "noise": torch.randn(shape, generator=generator, device=device),
+        "posterior_noise": torch.randn(shape, generator=generator, device=device),
+    }
+
+
+def chance(share: float, count: int, generator: torch.Generator) -> torch.Tensor:
+    """(count,) bool, each true with probability `share`."""
+    return torch.rand(count, generator=generator, device=generator.device) < share
+
+
+def noise_loss(stage: Stage, unet, batch: Tensors, static: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+    """Mean squared error of the predicted noise (Ho et al., equation 14)."""
+    latents = batch["mean"] + batch["std"] * batch["posterior_noise"]
+    noisy = add_noise(latents, batch["noise"], batch["timesteps"], alphas_cumprod(stage.preset).to(latents))
+    noise_pred = unet(torch.cat([noisy, static], dim=1), batch["timesteps"], encoder_hidden_states=text).sample
+    return F.mse_loss(noise_pred, batch["noise"])
+
+
+def fixed_time_losses(stage: Stage, table: Tensors) -> dict[str, float]:
+    """The loss at fixed timesteps with fixed noise and nothing dropped: it falls where the mean over random ones hides it."""
+    generator = torch.Generator(table["mean"].device).manual_seed(0)
+    batch = stage.draw(table, generator)
+    for name in [n for n in batch if n.startswith("drop_")]:
+        batch[name] = torch.zeros_like(batch[name])
+    losses = {}
+    for t in FIXED_TIMESTEPS:
+        losses[f"noise_mse_at_{t}"] = stage(batch | {"timesteps": torch.full_like(batch["timesteps"], t)})["loss"].item()
+    return losses
+
+
+class InpaintingStage(Stage):
+    name = "inpainting"
+
+    def __init__(self, preset, models):
+        super().__init__(preset, models)
+        self.base = build_component(preset, "base")
+
+    def table(self, data) -> Tensors:
+        def columns(batch):
+            return latent_columns(self, batch) | {"text": encode_texts(self, caption_prompts(batch.caption)).cpu()}
+
+        return collect(data, columns, label=self.name)
+
+    def draw(self, batch, generator):
+        drop = chance(self.preset.condition_dropout, len(batch["mean"]), generator)
+        return draw_noise(self, batch, generator) | {"drop_text": drop}
+
+    def forward(self, batch):
+        empty = encode_texts(self, [""])
+        text = torch.where(batch["drop_text"][:, None, None], empty, batch["text"])
+        static = torch.cat([batch["mask"], batch["masked_latents"]], dim=1)
+        return {"loss": noise_loss(self, self.base, batch, static, text)}
+
+    @torch.no_grad()
+    def validate(self, table):
+        return fixed_time_losses(self, table)

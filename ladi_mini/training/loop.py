@@ -1,0 +1,232 @@
+"""The one training loop: AdamW, warm-up and cosine, averaged weights, and a resume that changes nothing.
+
+Choices made here
+- Everything random is a function of (seed, stage, step): the order of the data, noise, timesteps, dropout. So a checkpoint is
+  weights, averages, moments and a step, and training that was killed anywhere ends in the same weights as training that was not.
+- A checkpoint is a folder written beside its place and renamed; the one before it is removed only then.
+- SIGINT and SIGTERM finish the step, write a checkpoint and raise `Interrupted`; `budget` seconds do the same.
+- Accelerate moves, scales and spreads over processes; each process takes its slice of every batch.
+"""
+
+import json
+import math
+import os
+import shutil
+import signal
+import time
+import zlib
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file, save_file
+from tqdm import tqdm
+
+from ladi_mini.cards import circumstances, peak_memory_mb, write_text
+from ladi_mini.presets import StageConfig
+from ladi_mini.training.stage import Stage, Tensors, rows
+
+
+class Interrupted(Exception):
+    """Training stopped at a checkpoint before its end; the same call goes on from there."""
+
+
+def seed_of(*parts: object) -> int:
+    """A 32-bit seed that depends on nothing but `parts`."""
+    return zlib.crc32("/".join(map(str, parts)).encode())
+
+
+def learning_rate(step: int, config: StageConfig) -> float:
+    """Linear warm-up, then a cosine from the full rate down to a tenth of it."""
+    if step < config.warmup:
+        return config.learning_rate * (step + 1) / config.warmup
+    done = (step - config.warmup) / max(1, config.steps - config.warmup)
+    return config.learning_rate * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
+
+
+def batch_indices(step: int, batch_size: int, count: int, seed: int) -> torch.Tensor:
+    """(batch_size,) rows of step `step`: slices of one permutation an epoch, going on into the next epoch's."""
+    position, picked = step * batch_size, []
+    while len(picked) < batch_size:
+        epoch, offset = divmod(position + len(picked), count)
+        order = torch.randperm(count, generator=torch.Generator().manual_seed(seed_of(seed, "order", epoch)))
+        picked += order[offset : offset + batch_size - len(picked)].tolist()
+    return torch.tensor(picked)
+
+
+class Average:
+    """Exponential moving average of a module's parameters; buffers (running statistics) are copied.
+
+    The decay warms up, min(decay, (1 + step) / (10 + step)), so that short runs forget their start.
+    """
+
+    def __init__(self, module: torch.nn.Module, decay: float):
+        self.decay = decay
+        self.values = {name: value.detach().clone() for name, value in module.state_dict().items()}
+        self.parameters = {name for name, _ in module.named_parameters()}
+
+    @torch.no_grad()
+    def update(self, module: torch.nn.Module, step: int):
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for name, value in module.state_dict().items():
+            if name in self.parameters:
+                self.values[name].lerp_(value, 1 - decay)
+            else:
+                self.values[name].copy_(value)
+
+    @contextmanager
+    def applied(self, module: torch.nn.Module):
+        """Inside, `module` has the averaged weights and is in eval mode."""
+        own = {name: value.detach().clone() for name, value in module.state_dict().items()}
+        training = module.training
+        module.load_state_dict(self.values)
+        module.eval()
+        yield module
+        module.load_state_dict(own)
+        module.train(training)
+
+
+def train_stage(
+    stage: Stage,
+    table: Tensors,
+    work: Path,
+    *,
+    seed: int = 0,
+    held_out: Tensors | None = None,
+    accelerator: Accelerator | None = None,
+    save_every: int = 200,
+    budget: float | None = None,
+    progress: bool = True,
+    on_step=None,
+) -> dict:
+    """Trains `stage` on the rows of `table` and leaves the averaged weights in it; returns the card.
+
+    `work` is the folder of its checkpoints: if one is there, training goes on from it. `budget`: seconds after which it stops at
+    a checkpoint. `on_step(step, terms)` is called after each step, for live figures. Raises `Interrupted` when stopped early.
+    """
+    config, work = stage.config, Path(work)
+    accelerator = accelerator or Accelerator(cpu=not torch.cuda.is_available())
+    device, count = accelerator.device, len(next(iter(table.values())))
+    table = {name: column.to(device) for name, column in table.items()}
+    optimizer = torch.optim.AdamW(stage.parameters(), lr=config.learning_rate, weight_decay=1e-2)
+    wrapped, optimizer = accelerator.prepare(stage, optimizer)
+    average = Average(stage, config.ema)
+    step, log, seconds = load_checkpoint(work, stage, optimizer, average)
+    resumed_at, started = step, time.perf_counter()
+    stage.train()
+    with _signals() as signals, tqdm(total=config.steps, initial=step, desc=f"{stage.name:>12}", disable=not progress) as bar:
+        while step < config.steps:
+            torch.manual_seed(seed_of(seed, stage.name, step, accelerator.process_index))  # dropout
+            generator = torch.Generator(device).manual_seed(seed_of(seed, stage.name, "draw", step, accelerator.process_index))
+            index = batch_indices(step, config.batch_size, count, seed_of(seed, stage.name))
+            batch = stage.draw(rows(table, index[accelerator.process_index :: accelerator.num_processes]), generator)
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(step, config)
+            with accelerator.autocast():
+                terms = wrapped(batch)
+            accelerator.backward(terms["loss"])
+            accelerator.clip_grad_norm_(stage.parameters(), config.clip_norm)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            average.update(stage, step)
+            if step % max(1, config.steps // 100) == 0 or step == config.steps - 1:
+                log.append({"step": step} | {name: round(float(value.detach()), 6) for name, value in terms.items()})
+                bar.set_postfix(loss=f"{log[-1]['loss']:.4f}")
+            if on_step is not None:
+                on_step(step, terms)
+            step += 1
+            bar.update(1)
+            spent = time.perf_counter() - started
+            stop = bool(signals) or (budget is not None and spent > budget)
+            save = step < config.steps and (stop or step % save_every == 0)
+            if save and accelerator.is_main_process:
+                save_checkpoint(work, stage, optimizer, average, step, log, seconds + spent)
+            if step < config.steps and stop:
+                raise Interrupted(
+                    f"{stage.name} stopped after {step} of {config.steps} steps; the same command goes on from there"
+                )
+    spent = time.perf_counter() - started
+    stage.load_state_dict(average.values)
+    stage.eval()
+    stage.finish(table)
+    measured = stage.validate({name: column.to(device) for name, column in held_out.items()}) if held_out is not None else {}
+    return {
+        "stage": stage.name,
+        "preset": stage.preset.name,
+        "seed": seed,
+        "steps": config.steps,
+        "batch_size": config.batch_size,
+        "learning_rate": config.learning_rate,
+        "ema": config.ema,
+        "samples": count,
+        "parameters": sum(p.numel() for p in stage.parameters()),
+        "seconds": round(seconds + spent, 1),
+        "samples_per_second": round((config.steps - resumed_at) * config.batch_size / spent, 1) if spent else None,
+        "peak_memory_mb": peak_memory_mb(device),
+        "mixed_precision": str(accelerator.mixed_precision),
+        "held_out": {name: round(value, 5) for name, value in measured.items()},
+        "loss": log,
+        **circumstances(device),
+    }
+
+
+# ---------------------------------------------------------------- checkpoints
+
+
+def save_checkpoint(work: Path, stage, optimizer, average: Average, step: int, log: list, seconds: float) -> None:
+    """Writes `work/checkpoint-<step>` whole or not at all, then removes older ones."""
+    work.mkdir(parents=True, exist_ok=True)
+    beside, place = work / f".part-{os.getpid()}", work / f"checkpoint-{step:07d}"
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir()
+    tensors = {f"model.{name}": value for name, value in stage.state_dict().items()}
+    tensors |= {f"average.{name}": value for name, value in average.values.items()}
+    for number, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{number}.{name}": torch.as_tensor(value) for name, value in state.items()}
+    save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, beside / "state.safetensors")
+    write_text(beside / "state.json", json.dumps({"step": step, "log": log, "seconds": seconds}))
+    shutil.rmtree(place, ignore_errors=True)
+    beside.rename(place)
+    for old in work.glob("checkpoint-*"):
+        if old != place:
+            shutil.rmtree(old)
+
+
+def load_checkpoint(work: Path, stage, optimizer, average: Average) -> tuple[int, list, float]:
+    """Fills everything from the newest checkpoint; returns (step, log, seconds), zeros where there is none."""
+    found = sorted(work.glob("checkpoint-*"))
+    if not found:
+        return 0, [], 0.0
+    tensors = load_file(found[-1] / "state.safetensors")
+    stage.load_state_dict(_with_prefix(tensors, "model."))
+    device = next(stage.parameters()).device
+    average.values = {name: value.to(device) for name, value in _with_prefix(tensors, "average.").items()}
+    moments: dict[int, dict] = {}
+    for key, value in _with_prefix(tensors, "optimizer.").items():
+        number, name = key.split(".", 1)
+        moments.setdefault(int(number), {})[name] = value
+    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+    state = json.loads((found[-1] / "state.json").read_text())
+    return state["step"], state["log"], state["seconds"]
+
+
+def _with_prefix(tensors: Tensors, prefix: str) -> Tensors:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+@contextmanager
+def _signals():
+    """A list that fills when SIGINT or SIGTERM arrives; the handlers before are put back at the end."""
+    received: list[int] = []
+    before = {}
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, lambda n, _: received.append(n))
+    except ValueError:  # not the main thread (a widget's, say): nothing to catch there
+        pass
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,96 @@
+"""What a stage of training is: frozen work done once, random numbers drawn, a loss.
+
+Choices made here
+- `table` runs everything frozen over the whole data set once and keeps plain tensors; a step only indexes them. At these sizes
+  a frozen encoder inside the loop would cost more than the network being trained.
+- `draw` makes a step's random numbers, `forward` uses them: with its noise and timesteps given, a loss is a function of the
+  batch as a set, which a test holds.
+- A stage is a module whose `forward` is the loss, so that every parallel wrapper of Accelerate works on it; frozen networks
+  are kept out of its parameters.
+"""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from ladi_mini.presets import Preset, StageConfig
+
+Tensors = dict[str, torch.Tensor]
+
+
+class Stage(nn.Module):
+    """Base of the stages. Subclasses set `name`, register what they train as submodules named like the components, and
+    implement `table`, `forward` and where needed `draw`, `validate` and `finish`."""
+
+    name = ""
+
+    def __init__(self, preset: Preset, models):
+        super().__init__()
+        self.preset = preset
+        self.__dict__["models"] = models  # not a submodule: frozen
+
+    @property
+    def config(self) -> StageConfig:
+        return self.preset.stages[self.name]
+
+    def table(self, data) -> Tensors:
+        """All that the stage needs of `data`, a tensor a name, first dimension one row a sample."""
+        raise NotImplementedError
+
+    def draw(self, batch: Tensors, generator: torch.Generator) -> Tensors:
+        """The batch with this step's random numbers added; by default nothing is random."""
+        return batch
+
+    def forward(self, batch: Tensors) -> Tensors:
+        """The loss under "loss", and its terms by name, all scalars."""
+        raise NotImplementedError
+
+    def validate(self, table: Tensors) -> dict[str, float]:
+        """Measures on held-out rows, for the card; called with the averaged weights in place and in eval mode."""
+        return {}
+
+    def finish(self, table: Tensors) -> None:
+        """What is left to do when the averaged weights are in place, before they are saved."""
+
+    def components(self) -> dict[str, nn.Module]:
+        """What the stage trains, by component name."""
+        return dict(self.named_children())
+
+
+@torch.no_grad()
+def collect(data, columns: Callable, chunk: int = 64, label: str = "preparing") -> Tensors:
+    """Runs `columns(batch) -> Tensors` over `data` in chunks and joins the rows; shows a progress bar."""
+    parts: list[Tensors] = []
+    for start in tqdm(range(0, len(data), chunk), desc=f"{label:>12}", leave=False):
+        batch = data.batch(list(range(start, min(start + chunk, len(data)))))
+        parts.append(columns(batch))
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def to_bytes(image: torch.Tensor) -> torch.Tensor:
+    """[-1, 1] to uint8, a quarter of the memory."""
+    return ((image + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def from_bytes(image: torch.Tensor) -> torch.Tensor:
+    """uint8 to float32 in [-1, 1]."""
+    return image.float() / 127.5 - 1
+
+
+def rows(table: Tensors, index: Iterable[int] | torch.Tensor) -> Tensors:
+    """The rows at `index` of every column."""
+    index = torch.as_tensor(index)
+    return {name: column[index.to(column.device)] for name, column in table.items()}
+
+
+def decibels(mean_squared_error: float) -> float:
+    """PSNR of pictures in [-1, 1], whose range is 2."""
+    return 10 * torch.log10(torch.tensor(4.0 / max(mean_squared_error, 1e-12))).item()
+
+
+def gradient_l1(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Mean absolute difference of the horizontal and vertical differences of two pictures: edges, not levels."""
+    dx = (a.diff(dim=-1) - b.diff(dim=-1)).abs().mean()
+    return dx + (a.diff(dim=-2) - b.diff(dim=-2)).abs().mean()

@@ -1,0 +1,74 @@
+"""The eight stages in their order, and the command that trains them on the wardrobe."""
+
+import shutil
+import time
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+
+from ladi_mini.checkpoints import Models, save_stage
+from ladi_mini.presets import STAGES, Preset
+from ladi_mini.training.autoencoder import AutoencoderStage
+from ladi_mini.training.clip import ClipStage
+from ladi_mini.training.emasc import EmascStage
+from ladi_mini.training.inpainting import InpaintingStage
+from ladi_mini.training.inversion import InversionStage
+from ladi_mini.training.loop import Interrupted, seed_of, train_stage
+from ladi_mini.training.refinement import RefinementStage
+from ladi_mini.training.stage import Stage
+from ladi_mini.training.tryon import TryOnStage
+from ladi_mini.training.warping import WarpingStage
+from ladi_mini.wardrobe import RECIPE_VERSION, packed
+
+STAGE_CLASSES: dict[str, type[Stage]] = {
+    cls.name: cls
+    for cls in (
+        ClipStage, AutoencoderStage, EmascStage, WarpingStage, RefinementStage, InpaintingStage, InversionStage, TryOnStage,
+    )
+}  # fmt: skip
+
+
+def train(
+    stages: tuple[str, ...],
+    preset: Preset,
+    out: Path,
+    *,
+    seed: int = 0,
+    budget: float | None = None,
+    cache: Path | None = None,
+    accelerator: Accelerator | None = None,
+    progress: bool = True,
+) -> list[dict]:
+    """Trains `stages` in their order on the wardrobe and writes weights and cards to the folder `out`; returns the cards.
+
+    A stage whose work folder holds a checkpoint goes on from it. `budget`: seconds for all of them together, after which
+    `Interrupted` is raised at a checkpoint. Raises `CheckpointError` if an earlier stage's weights are missing.
+    """
+    out, started, cards = Path(out), time.perf_counter(), []
+    accelerator = accelerator or Accelerator(cpu=not torch.cuda.is_available())
+    sizes = {"height": preset.height, "width": preset.width, "seed": seed, "cache_dir": cache}
+    data = packed("train", preset.train_samples, **sizes)
+    held_out = packed("validation", preset.validation_samples, **sizes)
+    rendering = time.perf_counter() - started
+    for name in sorted(stages, key=STAGES.index):
+        torch.manual_seed(seed_of(seed, name, "weights"))
+        stage = STAGE_CLASSES[name](preset, Models(preset, out, accelerator.device))
+        begun = time.perf_counter()
+        table, held_out_table = stage.table(data), stage.table(held_out)
+        preparing = time.perf_counter() - begun
+        left = None if budget is None else budget - (time.perf_counter() - started)
+        work = out / "work" / name
+        card = train_stage(
+            stage, table, work, seed=seed, held_out=held_out_table, accelerator=accelerator, budget=left, progress=progress
+        )
+        card |= {"preparing_seconds": round(preparing, 1), "rendering_seconds": round(rendering, 1), "wardrobe": RECIPE_VERSION}
+        if accelerator.is_main_process:
+            save_stage(out, preset, name, stage.components(), card)
+            shutil.rmtree(work, ignore_errors=True)
+        accelerator.wait_for_everyone()
+        cards.append(card)
+    return cards
+
+
+__all__ = ["STAGE_CLASSES", "Interrupted", "train"]

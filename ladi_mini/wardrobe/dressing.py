@@ -1,0 +1,438 @@
+"""Dressing: the true warp of a flat garment onto a body, and the picture that it gives.
+
+Choices made here
+- Every part has its own smooth map, and both ends of it are formulas: a pixel of the person gives (`u`, `v`) between the
+  edges of a panel or (`s`, `d`) along an arm, and those give a point of the flat garment. So the warp is exact.
+- Coverage is warped with the same map: a neckline, a hem or a cuff is where the flat garment has it.
+- Folds and roundness are one smooth factor on the cloth that depends on pose and cut alone, never on noise.
+- A person is drawn on a canvas 2 (small pictures: 4) times as large and averaged; the warp is averaged with it, and a pixel
+  counts as visible only if all of it shows one part and that spot is not hidden in the flat photograph.
+- NumPy and OpenCV only, so that worker processes start fast; `dataset` makes tensors of the result.
+"""
+
+import zlib
+from dataclasses import dataclass
+from functools import cache
+
+import cv2
+import numpy as np
+
+from ladi_mini.presets import CATEGORIES
+from ladi_mini.wardrobe import people
+from ladi_mini.wardrobe.canvas import Canvas, ellipse, lay_over, mix, shade, smooth
+from ladi_mini.wardrobe.captions import caption
+from ladi_mini.wardrobe.garments import SLEEVE_S, Flat, Garment, Part, differ, draw_flat, draw_garment
+from ladi_mini.wardrobe.people import ANKLE, ARMPIT, CROTCH, HIP, KNEE, LABEL, LEVELS, SHOULDER, WAIST, Body, Frame
+
+BACKDROPS = (
+    (236, 234, 230), (226, 232, 236), (240, 230, 222), (222, 228, 220), (232, 226, 236), (214, 222, 230),
+    (244, 238, 226), (205, 214, 210), (226, 214, 206), (198, 208, 220), (236, 220, 218), (210, 206, 202),
+)  # fmt: skip
+
+
+@dataclass
+class Drawing:
+    """One sample as arrays: pictures (H, W, 3) uint8, masks (H, W) bool, coordinates float32; fields as in `TryOnSample`."""
+
+    person: np.ndarray
+    garment: np.ndarray
+    garment_mask: np.ndarray
+    parse: np.ndarray  # (H, W) uint8
+    keypoints: np.ndarray  # (18, 2) pixels
+    keypoint_visible: np.ndarray
+    category: str
+    caption: str
+    name: str
+    warp_grid: np.ndarray  # (H, W, 2), of the target
+    warp_visible: np.ndarray
+    worn: np.ndarray  # where the target shows the garment
+    target: np.ndarray
+    print_text: str
+    print_box: np.ndarray
+
+
+def stream(seed: int, index: int, name: str) -> np.random.Generator:
+    """The random numbers of one part of one sample; they depend on nothing else."""
+    return np.random.default_rng((seed, index, zlib.crc32(name.encode())))
+
+
+def draw(seed: int, index: int, height: int, width: int, unpaired: bool, category: str) -> Drawing:
+    """The sample as arrays; see `dataset.sample`."""
+    factor = max(2, -(-256 // height))
+    h, w = factor * height, factor * width
+    body = people.draw_person(stream(seed, index, "person"))
+    garment = draw_garment(stream(seed, index, "garment"), category)
+    companion = draw_garment(stream(seed, index, "companion"), "lower_body" if category == "upper_body" else "upper_body", quiet=True)
+    attempt = 0
+    while category != "dresses" and not differ(companion, garment):
+        attempt += 1
+        companion = draw_garment(stream(seed, index, f"companion {attempt}"), companion.attributes.category, quiet=True)
+    scene = Scene(stream(seed, index, "scene"), body, category, companion, h, w)
+    flat = draw_flat(garment, h, w)
+    target = scene.dress(garment, flat)
+    person, other = target, garment
+    if unpaired:
+        attempt = 0
+        other = draw_garment(stream(seed, index, "other"), category)
+        while not differ(other, garment):
+            attempt += 1
+            other = draw_garment(stream(seed, index, f"other {attempt}"), category)
+        person = scene.dress(other, draw_flat(other, h, w))
+    points = people.keypoints(body, scene.frame) * height - 0.5
+    visible = ((points > -0.5) & (points < np.array((width, height)) - 0.5)).all(1)
+    grid, shown = _shrink_grid(target, flat, height, width)
+    return Drawing(
+        person=_shrink(person.picture, height, width),
+        garment=_shrink(flat.image, height, width),
+        garment_mask=_shrink(flat.alpha, height, width) >= 128,
+        parse=_shrink_labels(person.label, factor, garment_label(other)),
+        keypoints=points.astype(np.float32),
+        keypoint_visible=visible,
+        category=category,
+        caption=caption(garment.attributes),
+        name=f"wardrobe-{seed}-{index}",
+        warp_grid=grid,
+        warp_visible=shown,
+        worn=_shrink_labels(target.label, factor, garment_label(garment)) == garment_label(garment),
+        target=_shrink(target.picture, height, width),
+        print_text=garment.attributes.text,
+        print_box=(flat.print_box * height).astype(np.float32),
+    )
+
+
+def draw_many(job: tuple) -> list[Drawing]:
+    """The samples of one worker's job: (seed, indices, height, width, unpaired, category or None)."""
+    seed, indices, height, width, unpaired, category = job
+    return [draw(seed, index, height, width, unpaired, category_of(index, category)) for index in indices]
+
+
+def category_of(index: int, category: str | None = None) -> str:
+    """Categories take turns, unless one is asked for."""
+    if category is None:
+        return CATEGORIES[index % len(CATEGORIES)]
+    if category not in CATEGORIES:
+        raise ValueError(f"category {category!r} does not exist; choose one of {', '.join(CATEGORIES)}")
+    return category
+
+
+def garment_label(garment: Garment) -> int:
+    """The parse label of a worn garment."""
+    attributes = garment.attributes
+    lower = "skirt" if attributes.kind == "skirt" else "pants"
+    return LABEL[{"upper_body": "upper", "dresses": "dress", "lower_body": lower}[attributes.category]]
+
+
+@dataclass
+class Worn:
+    """A dressed person at canvas size: picture, labels, and for each pixel the place in the flat garment (x, y in picture
+    heights) and the part it belongs to (1 + index, 0 for none)."""
+
+    picture: np.ndarray
+    label: np.ndarray
+    place: np.ndarray
+    owner: np.ndarray
+
+
+class Scene:
+    """A person in front of a background, drawn once, who can be dressed many times."""
+
+    def __init__(self, rng: np.random.Generator, body: Body, category: str, companion: Garment, height: int, width: int):
+        self.body, self.category, self.height, self.width = body, category, height, width
+        close = category == "upper_body" and rng.uniform() < 0.8
+        scale = rng.uniform(1.36, 1.5) if close else rng.uniform(0.86, 0.91)
+        top = rng.uniform(0.055, 0.075) if close else rng.uniform(0.045, 0.06)
+        extra = 0.03 if body.hair_style in ("afro", "bun", "curly") else 0.0
+        self.frame = Frame(scale, 0.5 * width / height + rng.uniform(-0.02, 0.02), top + extra * scale * 0.6)
+        self.tucked = bool(rng.uniform() < 0.55) and companion.attributes.kind != "hoodie"
+        self.background = self._backdrop(rng, close)
+        self.behind = self._layer(people.draw_back_hair)
+        people.draw_skin(self.behind, body, self.frame)
+        self.shoes = self._layer(people.draw_shoes) if not close else None
+        self.arms = self._layer(people.draw_arms)
+        self.front = self._layer(people.draw_head)
+        self.hands = self._layer(people.draw_hands)
+        self.companion = None
+        if category != "dresses":
+            self.companion = companion, draw_flat(companion, height, width)
+
+    def _layer(self, paint) -> Canvas:
+        canvas = Canvas(self.height, self.width)
+        paint(canvas, self.body, self.frame)
+        return canvas
+
+    def _backdrop(self, rng: np.random.Generator, close: bool) -> np.ndarray:
+        colour = BACKDROPS[rng.integers(len(BACKDROPS))]
+        kind = str(rng.choice(("plain", "gradient", "glow", "floor")))
+        y = (np.arange(self.height) + 0.5)[:, None] / self.height
+        x = (np.arange(self.width) + 0.5)[None] / self.height
+        amount = {
+            "plain": lambda: 0.0 * y + 0.0 * x,
+            "gradient": lambda: 0.22 * (y - 0.5) + 0.0 * x,
+            "glow": lambda: 0.35 * np.minimum((x - 0.375) ** 2 + (y - 0.42) ** 2, 0.4),
+            "floor": lambda: 0.1 * np.clip((y - 0.86) * 60 + 0.5, 0, 1) * (not close) + 0.06 * y + 0.0 * x,
+        }[kind]()
+        amount = amount.astype(np.float32)[..., None]
+        dark = np.array(shade(colour, 0.5), np.float32)
+        light = np.array(colour, np.float32)
+        picture = np.clip(light + amount * (dark - light), 0, 255).round().astype(np.uint8)
+        if not close:
+            shadow = Canvas(self.height, self.width)
+            mean = mix(colour, dark, 0.3)
+            shadow.fill(self.frame(ellipse((0, 0.998), (0.15, 0.014))), mean)
+            shadow.over(picture)
+        return picture
+
+    def dress(self, garment: Garment, flat: Flat) -> Worn:
+        """The person wearing `garment`."""
+        shape = self.height, self.width
+        worn = Worn(self.background.copy(), np.zeros(shape, np.uint8), np.zeros((*shape, 2), np.float32), np.zeros(shape, np.uint8))
+        outfit = [(garment, flat, True)]
+        if self.companion:
+            lower_first = self.category == "upper_body" or not self.tucked
+            mine_first = (self.category == "lower_body") == lower_first
+            rest = (*self.companion, False)
+            outfit = [outfit[0], rest] if mine_first else [rest, outfit[0]]
+        for piece, piece_flat, known in outfit:
+            if piece_flat.parts[0].name == "hood":
+                self._wear(worn, piece, piece_flat, piece_flat.parts[0], int(known))
+        self._over(worn, self.behind)
+        for piece, piece_flat, known in outfit:
+            for index, part in enumerate(piece_flat.parts):
+                if part.arm is None and part.name != "hood":
+                    self._wear(worn, piece, piece_flat, part, 1 + index if known else 0)
+            if piece.attributes.category == "lower_body" and self.shoes:
+                self._over(worn, self.shoes)
+        if self.category == "dresses" and self.shoes:
+            self._over(worn, self.shoes)
+        self._over(worn, self.arms)
+        for piece, piece_flat, known in outfit:
+            for index, part in enumerate(piece_flat.parts):
+                if part.arm is not None:
+                    self._wear(worn, piece, piece_flat, part, 1 + index if known else 0)
+        self._over(worn, self.front)
+        self._over(worn, self.hands)
+        return worn
+
+    def _over(self, worn: Worn, layer: Canvas):
+        layer.over(worn.picture)
+        covered = layer.image[..., 3] > 0
+        worn.owner[covered] = 0
+        np.copyto(worn.label, layer.label, where=(layer.label > 0) & (layer.image[..., 3] > 250))
+
+    def _wear(self, worn: Worn, garment: Garment, flat: Flat, part: Part, number: int):
+        place = (_place_sleeve if part.arm is not None else _place_panel)(self, garment, flat, part)
+        if place is None:
+            return
+        box, x, y, light = place
+        map_x, map_y = x * self.height - 0.5, y * self.height - 0.5
+        alpha = cv2.remap(part.alpha, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        cloth = cv2.remap(part.image, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        factor = np.clip(light * 255, 0, 255).astype(np.uint8)
+        factor = cv2.multiply(factor, alpha, scale=1 / 255)
+        premultiplied = cv2.multiply(cloth, cv2.cvtColor(factor, cv2.COLOR_GRAY2BGR), scale=1 / 255)
+        lay_over(worn.picture[box], premultiplied, alpha)
+        worn.label[box][alpha > 12] = garment_label(garment)
+        worn.owner[box][alpha > 0] = 0
+        if number:
+            inside = alpha > 250
+            worn.owner[box][inside] = number
+            worn.place[box][inside] = np.stack((x, y), -1)[inside]
+
+
+def _box(scene: Scene, low: np.ndarray, high: np.ndarray):
+    """The pixels between two corners (picture heights) as slices, and their centres in body heights."""
+    size = np.array((scene.width, scene.height))
+    first = np.clip(np.floor(low * scene.height) - 2, 0, size).astype(int)
+    last = np.clip(np.ceil(high * scene.height) + 2, 0, size).astype(int)
+    if (last <= first).any():
+        return None
+    x = ((np.arange(first[0], last[0]) + 0.5) / scene.height - scene.frame.origin[0]) / scene.frame.scale
+    y = ((np.arange(first[1], last[1]) + 0.5) / scene.height - scene.frame.origin[1]) / scene.frame.scale
+    return (slice(first[1], last[1]), slice(first[0], last[0])), x.astype(np.float32)[None], y.astype(np.float32)[:, None]
+
+
+@cache
+def _gradient_step() -> float:
+    return float(LEVELS[1] - LEVELS[0])
+
+
+def _place_panel(scene: Scene, garment: Garment, flat: Flat, part: Part):
+    """Where the pixels of a panel lie in the flat garment: box, x and y in picture heights, and the light on them."""
+    body, frame = scene.body, scene.frame
+    if part.side:
+        left, right = garment.leg_edges(body, part.side, LEVELS)
+    else:
+        left, right = garment.torso_edges(body, LEVELS)
+        left, right = _limit(scene, garment, left, right)
+    top = flat.scale and garment.top - 0.06
+    y_level = body.level(LEVELS)
+    inside = (LEVELS > top) & (LEVELS < garment.end + 0.03)
+    low = frame((left[inside].min(), y_level[inside].min() - 0.01))
+    high = frame((right[inside].max(), y_level[inside].max() + 0.01))
+    located = _box(scene, low, high)
+    if located is None:
+        return None
+    box, x, y = located
+    rows = y[:, 0]
+    v_row = np.interp(rows, y_level, LEVELS)
+
+    def at(table):
+        return np.interp(v_row, LEVELS, table).astype(np.float32)[:, None]
+
+    l, r = at(left), at(right)
+    u = (x - l) / (r - l)
+    q = 2 * u - 1
+    # shoulders slope with the pose; hems hang a little lower in the middle, for the body is round
+    slope = body.tilt * (smooth((SHOULDER, 0.34), (1.0, 0.0), v_row).astype(np.float32)[:, None]) * 0.5 * (r - l)
+    sag = 0.006 * smooth((0.3, HIP), (0.0, 1.0), v_row).astype(np.float32)[:, None]
+    if part.side:
+        slope, sag = 0.0 * slope, 0.3 * sag
+    dv = -slope * q - sag * (1 - q * q)
+    v = v_row.astype(np.float32)[:, None] + dv
+    if not part.side:
+        u = u + (0.09 * body.turn) * (1 - q * q) * (1 - 0.0 * u)
+    fl, fr = at(part.left), at(part.right)
+    step = _gradient_step()
+    gl, gr = at(np.gradient(part.left, step)), at(np.gradient(part.right, step))
+    fl, fr = fl + gl * dv, fr + gr * dv
+    fx = fl + u * (fr - fl)
+    fy = (flat.origin[1] + flat.scale * v).astype(np.float32)
+    return box, fx.astype(np.float32), fy, _folds(scene, garment, part, u, v)
+
+
+def _limit(scene: Scene, garment: Garment, left: np.ndarray, right: np.ndarray):
+    """Skirts stay in the region that any garment of their category may fill, so that the unpaired truth is well posed."""
+    if garment.attributes.category == "upper_body":
+        return left, right
+    body = scene.body
+    shoulders = abs(body.arms[1].shoulder[0] - body.arms[0].shoulder[0])
+    room = 0.37 * shoulders
+    hips = body.leg_axis(1, np.array((HIP, KNEE, ANKLE))), body.leg_axis(-1, np.array((HIP, KNEE, ANKLE)))
+    limits = smooth((HIP, KNEE, ANKLE), hips[0] + room, LEVELS), smooth((HIP, KNEE, ANKLE), hips[1] - room, LEVELS)
+    below = LEVELS > HIP
+
+    def soft(edge, limit, sign):
+        start = limit - sign * 0.02
+        over = np.maximum(sign * (edge - start), 0.0)
+        return np.where(below & (over > 0), start + sign * 0.02 * np.tanh(over / 0.02), edge)
+
+    return soft(left, limits[1], -1), soft(right, limits[0], 1)
+
+
+def _place_sleeve(scene: Scene, garment: Garment, flat: Flat, part: Part):
+    arm = scene.body.arms[0 if part.side < 0 else 1]
+    frame = scene.frame
+    half = garment.sleeve_half_width(arm, SLEEVE_S).astype(np.float32)
+    line, s_line = arm.line(24)
+    line = line[s_line <= garment.sleeve_end + 0.06]
+    reach = half.max() + 0.004
+    located = _box(scene, frame(line.min(0) - reach), frame(line.max(0) + reach))
+    if located is None:
+        return None
+    box, x, y = located
+    s, d = arm.locate(x, y)
+    s = s.astype(np.float32)
+    step = float(SLEEVE_S[1] - SLEEVE_S[0])
+    index = np.clip((s - SLEEVE_S[0]) / step, 0, len(SLEEVE_S) - 1.001).astype(np.float32)
+    zero = np.zeros_like(index)
+    tables = np.stack((half, part.arm_half_width), -1).astype(np.float32)[None]
+    widths = cv2.remap(tables, index, zero, cv2.INTER_LINEAR)
+    q = (d / widths[..., 0]).astype(np.float32)
+    away = part.arm
+    flat_d = q * widths[..., 1]
+    along = away.length * s
+    across = np.array((-away.a[1], away.a[0]))
+    fx = (away.shoulder[0] + away.a[0] * along + across[0] * flat_d).astype(np.float32)
+    fy = (away.shoulder[1] + away.a[1] * along + across[1] * flat_d).astype(np.float32)
+    far = (np.abs(q) > 1.3) | (s < -0.35)
+    fx[far] = -9.0
+    light = 1.0 - 0.13 * np.clip(q * -part.side * (1 if part.side < 0 else 1), -1, 1) ** 2 * (q * part.side < 0) - 0.03 * q * q
+    bend = abs(arm.angle)
+    if bend > 0.2 and garment.sleeve_end > 0.6:
+        elbow = (arm.upper - arm.cut + 0.5 * arm.arc * bend) / arm.length
+        inner = np.clip(q * np.sign(arm.angle), 0, 1)
+        light = light - 0.16 * min(bend, 1.2) * inner * np.exp(-(((s - elbow) / 0.07) ** 2))
+    return box, fx, fy, light.astype(np.float32)
+
+
+def _folds(scene: Scene, garment: Garment, part: Part, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Light on a panel: round at the sides, and a few soft folds where this pose pulls this cut."""
+    body = scene.body
+    q = 2 * u - 1
+    light = 1.0 - 0.10 * np.abs(q) ** 3 - 0.05 * np.clip(q - 0.2, 0, 1)
+
+    def ridge(at_u, at_v, du, dv, lean, depth):
+        a = (u - at_u) - lean * (v - at_v)
+        return depth * np.exp(-((a / du) ** 2) - ((v - at_v) / dv) ** 2)
+
+    category = garment.attributes.category
+    if category != "lower_body":
+        looseness = 1.0 + 20 * (garment.ease - 0.008)
+        for side, arm in zip((-1, 1), body.arms, strict=True):
+            raised = float(np.clip((arm.elbow[0] - arm.shoulder[0]) * side / 0.12, 0, 1))
+            at_u = 0.5 + 0.33 * side
+            light = light - ridge(at_u, 0.275, 0.035, 0.05, -3.2 * side, 0.09 * (0.4 + raised) * looseness)
+            light = light - ridge(at_u - 0.1 * side, 0.305, 0.03, 0.05, -2.4 * side, 0.06 * raised)
+        pull = float(np.clip(body.sway - body.lean, -0.02, 0.02)) / 0.02
+        light = light - ridge(0.22, WAIST + 0.01, 0.09, 0.012, 0.0, 0.05 + 0.04 * pull)
+        light = light - ridge(0.78, WAIST + 0.012, 0.09, 0.012, 0.0, 0.05 - 0.04 * pull)
+    if category == "dresses" or garment.attributes.kind == "skirt":
+        deep = np.clip((v - WAIST - 0.03) / 0.2, 0, 1) * min(0.06 + 0.25 * garment.flare, 0.12)
+        phase = 2.0 * body.turn + 30 * body.sway
+        light = light - deep * (0.5 + 0.5 * np.cos(2 * np.pi * (4 * u) + phase)) ** 2
+    if part.side:
+        inner = -part.side * q
+        light = light - 0.05 * np.clip(inner, 0, 1) ** 2
+        light = light - ridge(0.5, KNEE, 0.4, 0.008, 0.0, 0.05) - ridge(0.5 - 0.2 * part.side, CROTCH - 0.005, 0.3, 0.012, 0.0, 0.05)
+        light = light - ridge(0.5, ANKLE - 0.012, 0.5, 0.006, 0.0, 0.06)
+    if garment.attributes.category == "upper_body":
+        light = light - ridge(0.5, 0.52, 0.5, 0.01, 0.0, 0.02) + 0.0 * ARMPIT
+    return light
+
+
+def _shrink(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def _shrink_labels(label: np.ndarray, factor: int, first: int) -> np.ndarray:
+    """Labels at picture size. A pixel that shows any of label `first` (the garment) has it: so every pixel that would look
+    different with another garment is known to be one."""
+    height, width = label.shape[0] // factor, label.shape[1] // factor
+    small = np.ascontiguousarray(label[factor // 2 :: factor, factor // 2 :: factor])
+    touched = cv2.resize((label == first).astype(np.uint8) * 255, (width, height), interpolation=cv2.INTER_AREA) > 0
+    small[touched] = first
+    return small
+
+
+def _shrink_grid(worn: Worn, flat: Flat, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """The warp at picture size, (H, W, 2) in [-1, 1] with corner centres at -1 and 1, and where it is valid."""
+    factor = worn.owner.shape[0] // height
+    blocks = worn.owner.reshape(height, factor, width, factor)
+    low, high = blocks.min((1, 3)), blocks.max((1, 3))
+    place = cv2.resize(worn.place, (width, height), interpolation=cv2.INTER_AREA)
+    canvas = worn.owner.shape[0]
+    rows = np.clip((place[..., 1] * canvas).astype(int), 0, flat.owner.shape[0] - 1)
+    columns = np.clip((place[..., 0] * canvas).astype(int), 0, flat.owner.shape[1] - 1)
+    valid = (low == high) & (low > 0) & (flat.owner[rows, columns] == low)
+    size = np.array((width, height), np.float32)
+    grid = (place * height - 0.5) * 2 / (size - 1) - 1
+    grid = np.where(valid[..., None], grid, 0)
+    return np.clip(_extend(grid.astype(np.float32), valid), -1, 1), valid
+
+
+def _extend(grid: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """The grid with invalid places filled from ever coarser averages of the valid ones."""
+    h, w = valid.shape
+    if h < 2 or w < 2 or valid.all():
+        return grid
+    weight = valid.astype(np.float32)
+    half = (max(w // 2, 1), max(h // 2, 1))
+    mass = cv2.resize(weight, half, interpolation=cv2.INTER_AREA)
+    total = cv2.resize(grid * weight[..., None], half, interpolation=cv2.INTER_AREA)
+    known = mass > 1e-6
+    coarse = np.where(known[..., None], total / np.maximum(mass, 1e-6)[..., None], 0).astype(np.float32)
+    if not known.any():
+        return grid
+    coarse = _extend(coarse, known)
+    filled = cv2.resize(coarse, (w, h), interpolation=cv2.INTER_LINEAR)
+    return np.where(valid[..., None], grid, filled)

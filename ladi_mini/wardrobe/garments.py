@@ -1,0 +1,555 @@
+"""Garments lying flat: the product photograph, cut into the panels that are later worn.
+
+Choices made here
+- A garment is cut for the average body (`people.Body()`), so a point of it has a height `v` on that body and, between the two
+  edges of its panel, a relative place `u`; sleeves have `s` along the arm and a distance from the arm's middle.
+- A flat garment is a list of `Part`s, each with its own picture and coverage. What one part hides of another in the
+  photograph (a sleeve over a side seam) is known from `Flat.owner`, so the true warp never points at a hidden spot.
+- Hems of tops lie at one height of the body: what a top covers of the trousers is the same for every top, and the
+  unpaired truth differs only where the inpaint mask allows it.
+- Patterns are coarse (a stripe is at least 2 pixels at 64 x 48 when worn) and colours come in chosen pairs.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from ladi_mini.wardrobe import letters
+from ladi_mini.wardrobe.canvas import SHIFT, Colour, band, curve, ellipse, mix, shade, smooth, to_pixels
+from ladi_mini.wardrobe.captions import COLOURS, KINDS, PRINTABLE, Attributes
+from ladi_mini.wardrobe.people import (
+    ANKLE, ARMPIT, CROTCH, HEM, HIP, KNEE, LEVELS, NECK, SHOULDER, WAIST, Arm, Body,
+)  # fmt: skip
+
+PAIRS = {  # what goes with a colour, for patterns, trims and prints
+    "white": ("navy", "black", "red", "blue", "green", "coral", "grey", "teal"),
+    "cream": ("rust", "navy", "olive", "brown", "burgundy", "teal"),
+    "grey": ("white", "navy", "black", "coral", "yellow"),
+    "charcoal": ("white", "mustard", "sky", "coral", "mint"),
+    "black": ("white", "cream", "red", "yellow", "pink", "mint"),
+    "navy": ("white", "cream", "red", "mustard", "sky", "pink"),
+    "blue": ("white", "navy", "yellow", "cream", "orange"),
+    "sky": ("white", "navy", "coral", "blue"),
+    "teal": ("white", "cream", "mustard", "coral", "mint"),
+    "green": ("white", "cream", "navy", "yellow", "mint"),
+    "mint": ("white", "teal", "navy", "coral"),
+    "olive": ("cream", "white", "mustard", "black", "rust"),
+    "yellow": ("white", "navy", "charcoal", "teal"),
+    "mustard": ("white", "navy", "cream", "burgundy"),
+    "orange": ("white", "navy", "cream", "brown"),
+    "rust": ("cream", "white", "navy", "mustard"),
+    "coral": ("white", "navy", "cream", "teal"),
+    "red": ("white", "navy", "cream", "black"),
+    "burgundy": ("cream", "pink", "mustard", "white"),
+    "pink": ("white", "burgundy", "red", "navy", "charcoal"),
+    "plum": ("cream", "lavender", "mustard", "pink"),
+    "lavender": ("white", "plum", "navy", "charcoal"),
+    "brown": ("cream", "beige", "mustard", "sky"),
+    "beige": ("white", "brown", "navy", "rust", "black"),
+}
+TROUSER_COLOURS = ("navy", "black", "charcoal", "grey", "beige", "olive", "brown", "blue", "white", "burgundy", "teal", "rust", "cream", "sky")
+
+
+@dataclass(frozen=True)
+class Garment:
+    """A garment's attributes (what a caption says) and its cut, in body heights of the average body."""
+
+    attributes: Attributes
+    ease: float = 0.012  # room at the chest or thigh
+    waist_ease: float = 0.016
+    hem_ease: float = 0.014
+    flare: float = 0.0  # widening of a skirt's half width per height, of trousers at the ankle
+    end: float = HEM  # height of the hem
+    sleeve_end: float = 0.0  # in arm lengths
+    sleeve_ease: float = 0.010
+    neck_width: float = 0.036
+    neck_depth: float = 0.03
+    period: float = 0.06
+    phase: float = 0.0
+    text_size: float = 0.07
+    trim: bool = False  # neck and cuffs in the second colour
+    extra: bool = False  # chest pocket, belt or pleats
+    top: float = NECK  # where it begins
+
+    @property
+    def colour(self) -> Colour:
+        return COLOURS[self.attributes.colour]
+
+    @property
+    def second(self) -> Colour:
+        return COLOURS[self.attributes.second] if self.attributes.second else shade(self.colour, 0.2)
+
+    def torso_edges(self, body: Body, v) -> tuple[np.ndarray, np.ndarray]:
+        """x of the left and right edge (in the picture) of the one panel of a top, a dress or a skirt, at heights `v`."""
+        category = self.attributes.category
+        if category == "upper_body":
+            ease = smooth((SHOULDER, ARMPIT, WAIST, HIP), (0.003, self.ease, self.waist_ease, self.hem_ease), v)
+            half = body.half_width(v) + ease
+        else:
+            end = max(self.end, HIP + 0.02)
+            waist = body.waist + self.waist_ease
+            hip = max(body.hip + self.hem_ease, waist + 0.008)
+            skirt = smooth((WAIST, HIP, end), (waist, hip, hip + self.flare * (end - HIP)), v)
+            ease = smooth((SHOULDER, ARMPIT, WAIST), (0.003, self.ease, self.waist_ease), v)
+            half = np.where(v < WAIST, body.half_width(v) + ease, skirt)
+        middle = body.middle(v)
+        return middle - half, middle + half
+
+    def leg_edges(self, body: Body, side: int, v) -> tuple[np.ndarray, np.ndarray]:
+        """x of the left and right edge of one trouser leg's panel, which reaches to the middle above the crotch."""
+        ease = smooth((WAIST, HIP, KNEE, ANKLE), (0.003, self.ease, self.ease * 1.1 + 0.3 * self.flare, self.ease + self.flare), v)
+        middle, axis = body.middle(v), body.leg_axis(side, v)
+        half = body.leg_half_width(v) + ease
+        outer = np.where(v < HIP, middle + side * (body.half_width(v) + ease), axis + side * half)
+        inner = np.where(v < CROTCH, middle, np.where(side * (axis - side * half - middle) > 0, axis - side * half, middle))
+        return (outer, inner) if side < 0 else (inner, outer)
+
+    def sleeve_half_width(self, arm: Arm, s):
+        """Half a sleeve's width at `s` along the arm."""
+        ease = smooth((0.0, 0.25, 1.0), (self.sleeve_ease * 0.3, self.sleeve_ease, self.sleeve_ease * 0.9), s)
+        return arm.half_width(s) + ease
+
+
+@dataclass
+class Part:
+    """One panel of a flat garment at canvas size: its picture, its coverage, and where `u`, `v` (or `s`, `d`) lie on it."""
+
+    name: str  # torso, right_sleeve, left_sleeve, right_leg, left_leg, hood
+    image: np.ndarray  # (h, w, 3) uint8, cloth everywhere
+    alpha: np.ndarray  # (h, w) uint8
+    side: int = 0
+    arm: Arm | None = None  # in picture heights
+    arm_half_width: np.ndarray | None = None  # at SLEEVE_S, picture heights
+    left: np.ndarray | None = None  # at LEVELS, picture heights
+    right: np.ndarray | None = None
+
+
+@dataclass
+class Flat:
+    """The product photograph and its parts, at canvas size."""
+
+    image: np.ndarray  # (h, w, 3) uint8 on white
+    alpha: np.ndarray  # (h, w) uint8
+    owner: np.ndarray  # (h, w) uint8, 1 + the index of the part seen there, 0 elsewhere
+    parts: list[Part]
+    scale: float  # picture heights per body height
+    origin: np.ndarray  # of the body's (0, 0), picture heights
+    print_box: np.ndarray  # x0, y0, x1, y1 in picture heights, zeros without a print
+
+
+SLEEVE_S = np.linspace(-0.2, 1.1, 66)
+
+
+def draw_garment(rng: np.random.Generator, category: str, quiet: bool = False) -> Garment:
+    """A garment of `category` from `rng`; a quiet one (plain, no print) goes with another that is to be looked at."""
+    kind = str(rng.choice(KINDS[category]))
+    colours = TROUSER_COLOURS if category == "lower_body" else tuple(COLOURS)
+    colour = str(rng.choice(colours))
+    second = str(rng.choice(PAIRS[colour]))
+    patterns = ["plain", "horizontal stripes", "vertical stripes", "checks", "dots", "flowers", "colour blocks"]
+    weights = np.array([0.3, 0.17, 0.11, 0.13, 0.11, 0.09, 0.09])
+    if kind in ("trousers", "shorts"):
+        weights = np.array([0.5, 0.06, 0.15, 0.14, 0.06, 0.05, 0.04])
+    if kind == "hoodie":
+        weights = np.array([0.5, 0.2, 0.0, 0.05, 0.0, 0.0, 0.25])
+    pattern = str(rng.choice(patterns, p=weights / weights.sum()))
+    text = ""
+    has_text = rng.uniform() < (0.62 if pattern == "plain" else 0.12 if pattern == "colour blocks" else 0.0)
+    length = int(rng.choice((1, 1, 2, 2, 3, 4)))
+    symbols = "".join(rng.choice(list(PRINTABLE[:26] if rng.uniform() < 0.65 else PRINTABLE[26:]), length))
+    if has_text and kind in ("t-shirt", "shirt", "tank top", "hoodie"):
+        text = symbols
+    if quiet:
+        pattern, text = "plain", ""
+    cut = {"period": float(rng.uniform(0.05, 0.085)), "phase": float(rng.uniform(0, 1)), "trim": bool(rng.uniform() < 0.3),
+           "extra": bool(rng.uniform() < 0.5), "text_size": float((0.105, 0.085, 0.062, 0.05)[max(len(text), 1) - 1] * rng.uniform(0.92, 1.08))}  # fmt: skip
+    fit = str(rng.choice(("", "", "slim", "loose")))
+    room = {"": 1.0, "slim": 0.55, "loose": 1.35}[fit]
+    sleeves, neckline, length_word = "", "none", ""
+    if category in ("upper_body", "dresses"):
+        neckline = str(rng.choice(("crew", "crew", "v", "scoop", "square")))
+        sleeves = {"t-shirt": "short-sleeve", "shirt": "long-sleeve", "tank top": "sleeveless", "hoodie": "long-sleeve"}.get(
+            kind, str(rng.choice(("short-sleeve", "long-sleeve") if kind == "buttoned shirt" else ("sleeveless", "short-sleeve", "long-sleeve")))
+        )
+        if kind == "shirt" and rng.uniform() < 0.3:
+            neckline = "high"
+        if kind == "tank top":
+            neckline = str(rng.choice(("scoop", "v", "square")))
+        neckline = {"buttoned shirt": "collar", "hoodie": "hood"}.get(kind, neckline)
+        if kind == "hoodie":
+            fit, room = "", 1.35
+        cut |= {
+            "ease": 0.010 * room, "waist_ease": 0.017 * room, "hem_ease": 0.011,
+            "sleeve_end": {"sleeveless": 0.0, "short-sleeve": float(rng.uniform(0.34, 0.42)), "long-sleeve": 0.985}[sleeves],
+            "sleeve_ease": (0.011 if sleeves == "short-sleeve" else 0.0075) * (0.6 + 0.4 * room),
+            "neck_depth": {"crew": 0.026, "v": 0.062, "scoop": 0.05, "square": 0.042, "high": 0.0, "collar": 0.035, "hood": 0.03}[neckline],
+            "neck_width": {"crew": 0.036, "v": 0.038, "scoop": 0.047, "square": 0.05, "high": 0.032, "collar": 0.034, "hood": 0.038}[neckline],
+        }  # fmt: skip
+    if category == "dresses":
+        fit = ""
+        length_word = str(rng.choice(("short", "knee-length", "long")))
+        cut |= {"ease": 0.007, "waist_ease": 0.005, "hem_ease": 0.012, "flare": float(rng.uniform(0.05, 0.28)),
+                "end": {"short": 0.635, "knee-length": 0.735, "long": 0.86}[length_word]}  # fmt: skip
+        cut["period"] *= 1.15
+    if category == "lower_body":
+        cut["top"] = WAIST
+        cut["period"] *= 1.1
+        if kind == "skirt":
+            fit = ""
+            length_word = str(rng.choice(("short", "knee-length", "long")))
+            cut |= {"waist_ease": 0.004, "hem_ease": 0.008, "flare": float(rng.uniform(0.02, 0.25)),
+                    "end": {"short": 0.625, "knee-length": 0.725, "long": 0.86}[length_word]}  # fmt: skip
+        elif kind == "shorts":
+            cut |= {"ease": 0.008 * room, "flare": 0.008 * room, "end": float(rng.uniform(0.62, 0.69))}
+        else:
+            cut |= {"ease": 0.006 * room, "flare": {"": 0.004, "slim": 0.0, "loose": 0.013}[fit], "end": 0.952}
+    shown_second = second if pattern != "plain" or cut["trim"] else ""
+    attributes = Attributes(category, kind, colour, pattern, shown_second, sleeves, neckline, length_word, fit, text, second if text else "")
+    return Garment(attributes, **cut)
+
+
+def differ(a: Garment, b: Garment) -> bool:
+    """Whether two garments look clearly different: another colour, by more than a shade."""
+    distance = np.abs(np.array(a.colour, float) - np.array(b.colour, float)).sum()
+    return bool(distance > 90)
+
+
+class _Brush:
+    """Fills antialiased polygons, given in body heights, on pictures of one size."""
+
+    def __init__(self, height: int, scale: float, origin: np.ndarray):
+        self.height, self.scale, self.origin = height, scale, origin
+
+    def __call__(self, image: np.ndarray, points, colour):
+        pixels = to_pixels(self.origin + self.scale * np.asarray(points, float), self.height)
+        cv2.fillPoly(image, [pixels], colour, cv2.LINE_AA, SHIFT)
+
+
+def draw_flat(garment: Garment, height: int, width: int) -> Flat:
+    """The garment lying flat on white, drawn at `height` x `width` canvas pixels."""
+    a = garment.attributes
+    aspect = width / height
+    top = {"upper_body": 0.15, "dresses": 0.155, "lower_body": WAIST - 0.004}[a.category]
+    if a.neckline in ("hood", "high"):
+        top = 0.118 if a.neckline == "hood" else 0.135
+    end = garment.end
+    half = max(np.abs(garment.torso_edges(Body(), np.array((ARMPIT, end)))).max(), 0.1)
+    if a.kind in ("trousers", "shorts"):
+        half = 0.062 + 0.5 * 0.088 + garment.ease + garment.flare
+    if a.sleeves == "long-sleeve":
+        half = 0.222
+    elif a.sleeves == "short-sleeve":
+        half = max(half, 0.196)
+    scale = min(0.9 / (end - top), 0.93 * 0.5 * aspect / half)
+    origin = np.array((0.5 * aspect, 0.5 - 0.5 * scale * (top + end)))
+    brush = _Brush(height, scale, origin)
+    unit = scale * height  # pixels per body height
+    weight = _pattern(garment, height, width, unit, origin * height)
+    table = _colour_table(garment)
+    flat = Flat(np.full((height, width, 3), 255, np.uint8), np.zeros((height, width), np.uint8), np.zeros((height, width), np.uint8),
+                [], scale, origin, np.zeros(4))  # fmt: skip
+    draw = {"upper_body": _cut_top, "dresses": _cut_top, "lower_body": _cut_skirt if a.kind == "skirt" else _cut_trousers}[a.category]
+    draw(flat, garment, brush, weight, table, aspect)
+    for index, part in enumerate(flat.parts):
+        if part.name == "hood":
+            flat.image[:] = _blend(flat.image, part.image, part.alpha)
+            flat.image[:] = _blend(flat.image, *_inside(garment, brush, flat.image))
+            flat.alpha |= part.alpha
+            flat.owner[part.alpha > 250] = 1 + index
+            continue
+        flat.image[:] = _blend(flat.image, part.image, part.alpha)
+        np.maximum(flat.alpha, part.alpha, out=flat.alpha)
+        flat.owner[part.alpha > 250] = 1 + index
+    return flat
+
+
+def _blend(below: np.ndarray, above: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    a = cv2.cvtColor(alpha, cv2.COLOR_GRAY2BGR)
+    return cv2.add(cv2.multiply(above, a, scale=1 / 255), cv2.multiply(below, 255 - a, scale=1 / 255))
+
+
+def _soft(t: np.ndarray, duty: float, pixels: float) -> np.ndarray:
+    """1 inside the middle `duty` of each period of `t`, antialiased for a period of so many pixels."""
+    return np.clip(0.5 + (0.5 * duty - np.abs(t % 1.0 - 0.5)) * pixels, 0, 1)
+
+
+def _pattern(garment: Garment, height: int, width: int, unit: float, origin: np.ndarray) -> np.ndarray:
+    """How much of the second colour there is: (h, w) uint8, 0 first, 200 second, 255 third colour."""
+    pattern, period = garment.attributes.pattern, garment.period
+    y = (np.arange(height) + 0.5 - origin[1]) / unit / period + garment.phase
+    x = (np.arange(width) + 0.5 - origin[0]) / unit / period + 0.5
+    pixels = period * unit
+    weight = np.zeros((height, width), np.uint8)
+    if pattern == "horizontal stripes":
+        weight[:] = (200 * _soft(y, 0.45, pixels))[:, None]
+    elif pattern == "vertical stripes":
+        weight[:] = (200 * _soft(x, 0.38, pixels))[None]
+    elif pattern == "checks":
+        weight[:] = 100 * _soft(y, 0.5, pixels)[:, None] + 100 * _soft(x, 0.5, pixels)[None]
+    elif pattern == "colour blocks":
+        edge = {"upper_body": 0.36, "dresses": WAIST + 0.004, "lower_body": 0.6}[garment.attributes.category]
+        if garment.attributes.category == "lower_body":
+            edge = 0.5 * (WAIST + garment.end) + 0.05
+        weight[:] = (200 * np.clip(((np.arange(height) + 0.5 - origin[1]) / unit - edge) * unit + 0.5, 0, 1))[:, None]
+    elif pattern in ("dots", "flowers"):
+        _scatter(weight, pattern, pixels, origin, garment.phase)
+    return weight
+
+
+def _scatter(weight: np.ndarray, pattern: str, pixels: float, origin: np.ndarray, phase: float):
+    height, width = weight.shape
+    one = 1 << SHIFT
+    rows = np.arange(int(-origin[1] / (0.5 * pixels)) - 2, int((height - origin[1]) / (0.5 * pixels)) + 2)
+    columns = np.arange(int(-origin[0] / pixels) - 2, int((width - origin[0]) / pixels) + 2)
+
+    def dot(x, y, radius, value):
+        cv2.circle(weight, (round((x - 0.5) * one), round((y - 0.5) * one)), round(radius * one), value, -1, cv2.LINE_AA, SHIFT)
+
+    step = 0.5 * pixels
+    for row in rows:
+        for column in columns:
+            x = origin[0] + (column + 0.5 * (row % 2)) * pixels
+            y = origin[1] + (row + phase) * step
+            if pattern == "dots":
+                dot(x, y, 0.19 * pixels, 200)
+                continue
+            size = (0.17, 0.12)[(row + column) % 2] * pixels
+            turn = 0.9 * ((row * 7 + column * 3) % 5)
+            for k in range(5):
+                angle = turn + k * 2 * np.pi / 5
+                dot(x + size * np.cos(angle), y + size * np.sin(angle), 0.72 * size, 200)
+            dot(x, y, 0.55 * size, 255)
+
+
+def _colour_table(garment: Garment) -> np.ndarray:
+    """(256, 1, 3) uint8 for `_pattern`'s weights."""
+    first, second = np.array(garment.colour, float), np.array(garment.second, float)
+    third = np.array((242, 200, 92) if garment.attributes.second not in ("yellow", "mustard") else (250, 246, 236), float)
+    t = np.arange(256)[:, None]
+    table = np.where(t <= 200, first + (second - first) * t / 200, second + (third - second) * (t - 200) / 55)
+    return np.round(table).astype(np.uint8)[:, None]
+
+
+def _cloth(weight: np.ndarray, table: np.ndarray) -> np.ndarray:
+    return cv2.LUT(cv2.cvtColor(weight, cv2.COLOR_GRAY2BGR), table)
+
+
+def _panel(flat: Flat, name: str, image, alpha, left, right, side: int = 0):
+    flat.parts.append(Part(name, image, alpha, side, left=flat.origin[0] + flat.scale * left, right=flat.origin[0] + flat.scale * right))
+
+
+def _neck_curve(garment: Garment) -> np.ndarray:
+    """The front neckline from the left shoulder to the right, body heights."""
+    w, d = garment.neck_width, garment.neck_depth
+    y = 0.163 + 0.35 * (w - 0.034)
+    kind = garment.attributes.neckline
+    if kind == "v":
+        return np.array(((-w, y), (-w * 0.55, y + d * 0.42), (0, y + d), (w * 0.55, y + d * 0.42), (w, y)))
+    if kind == "square":
+        return np.array(((-w, y), (-w * 0.9, y + d), (w * 0.9, y + d), (w, y)))
+    if kind == "high":
+        return np.array(((-0.031, 0.142), (-0.015, 0.1445), (0, 0.145), (0.015, 0.1445), (0.031, 0.142)))
+    return curve(((-w, y), (-w * 0.86, y + d * 0.45), (-w * 0.5, y + d * 0.88), (0, y + d), (w * 0.5, y + d * 0.88), (w * 0.86, y + d * 0.45), (w, y)), 4)
+
+
+def _inside(garment: Garment, brush: _Brush, like: np.ndarray):
+    """The inside of the back, seen through the neckline of a flat garment."""
+    alpha = np.zeros(like.shape[:2], np.uint8)
+    w = garment.neck_width
+    y = 0.163 + 0.35 * (w - 0.034)
+    back = curve(((-w, y), (-0.5 * w, y + 0.008), (0, y + 0.0095), (0.5 * w, y + 0.008), (w, y)), 4)
+    brush(alpha, np.concatenate((back, _neck_curve(garment)[::-1])), 255)
+    image = np.empty_like(like)
+    image[:] = np.array(shade(garment.colour, 0.3), np.uint8)
+    return image, alpha
+
+
+def _cut_top(flat: Flat, garment: Garment, brush: _Brush, weight: np.ndarray, table: np.ndarray, aspect: float):
+    a = garment.attributes
+    body = Body()
+    height, width = weight.shape
+    image = _cloth(weight, table)
+    line = shade(garment.colour, 0.22)
+    trim = garment.second if garment.trim else shade(garment.colour, 0.1)
+    v = np.linspace(0.192 if garment.sleeve_end else 0.262, garment.end, 40)
+    left, right = garment.torso_edges(body, v)
+    neck = _neck_curve(garment)
+    if garment.sleeve_end:
+        shoulder = np.array(((-body.shoulder, 0.1875), (-body.shoulder + 0.012, 0.1785))), np.array(((body.shoulder - 0.012, 0.1785), (body.shoulder, 0.1875)))
+    else:
+        strap = max(garment.neck_width + 0.026, 0.07)
+        hole = curve(((left[0], 0.262), (-0.8 * strap - 0.012, 0.246), (-strap, 0.215), (-strap - 0.004, 0.176)), 4)
+        shoulder = hole, hole[::-1] * (-1, 1)
+    outline = np.concatenate((np.stack((left, v), 1)[::-1], shoulder[0], neck, shoulder[1], np.stack((right, v), 1)))
+    alpha = np.zeros((height, width), np.uint8)
+    brush(alpha, outline, 255)
+    # neck band, hem, details
+    if a.neckline in ("crew", "v", "scoop", "square", "high"):
+        rim = neck.copy()
+        wide = 0.009 if a.neckline != "high" else 0.024
+        rim[:, 1] += wide * (1 if a.neckline in ("high", "square") else np.linspace(0.6, 1, len(rim) // 2 + 1)[np.minimum(np.arange(len(rim)), np.arange(len(rim))[::-1])])
+        rim[:, 0] *= 1 + (0.18 if a.neckline not in ("v",) else 0.2)
+        brush(image, np.concatenate((neck, rim[::-1])), trim)
+        brush(image, band(rim, 0.0009), line)
+    hem = garment.end
+    brush(image, ((-0.5, hem - 0.0125), (0.5, hem - 0.0125), (0.5, hem - 0.011), (-0.5, hem - 0.011)), line)
+    if a.kind == "hoodie":
+        brush(image, ((-0.5, hem - 0.03), (0.5, hem - 0.03), (0.5, hem + 0.01), (-0.5, hem + 0.01)), trim)
+        brush(image, ((-0.5, hem - 0.031), (0.5, hem - 0.031), (0.5, hem - 0.0295), (-0.5, hem - 0.0295)), line)
+        pocket = np.array(((-0.04, 0.41), (0.04, 0.41), (0.064, 0.46), (0.064, 0.495), (-0.064, 0.495), (-0.064, 0.46)))
+        brush(image, pocket, shade(garment.colour, 0.05))
+        brush(image, band(np.concatenate((pocket, pocket[:1])), 0.0011), line)
+    if a.neckline == "collar":
+        brush(image, ((-0.0095, 0.16), (0.0095, 0.16), (0.0095, hem), (-0.0095, hem)), shade(garment.colour, 0.035))
+        for x in (-0.0095, 0.0095):
+            brush(image, ((x - 0.0006, 0.19), (x + 0.0006, 0.19), (x + 0.0006, hem), (x - 0.0006, hem)), line)
+        button = garment.second if garment.trim else mix(garment.colour, (250, 250, 248), 0.75) if sum(garment.colour) < 480 else shade(garment.colour, 0.4)
+        for y in np.linspace(0.215, hem - 0.035, 6):
+            brush(image, ellipse((0, y), (0.0042, 0.0042), points=14), button)
+        for side in (-1, 1):
+            flap = np.array(((side * 0.001, 0.197), (side * 0.0345, 0.157), (side * 0.047, 0.169), (side * 0.036, 0.211)))
+            brush(alpha, flap, 255)
+            brush(image, flap + (side * 0.0012, 0.0025), line)
+            brush(image, flap, trim if garment.trim else shade(garment.colour, -0.12))
+    if garment.extra and a.kind in ("buttoned shirt", "t-shirt") and not a.text:
+        pocket = np.array(((0.03, 0.262), (0.062, 0.262), (0.062, 0.293), (0.046, 0.301), (0.03, 0.293)))
+        brush(image, pocket, shade(garment.colour, 0.05))
+        brush(image, band(np.concatenate((pocket, pocket[:1])), 0.0009), line)
+    if a.category == "dresses":
+        belt = garment.second if garment.trim else shade(garment.colour, 0.12)
+        wide = 0.008 if garment.extra else 0.0012
+        brush(image, ((-0.5, WAIST - wide), (0.5, WAIST - wide), (0.5, WAIST + wide), (-0.5, WAIST + wide)), belt)
+    if a.kind == "hoodie":
+        for side in (-1, 1):
+            cord = curve(((side * 0.012, 0.19), (side * 0.014, 0.22), (side * 0.012, 0.262)), 4)
+            brush(image, band(cord, 0.0018), (244, 242, 236) if sum(garment.colour) < 600 else shade(garment.colour, 0.4))
+    _print(flat, garment, image, brush)
+    if a.neckline == "hood":
+        hood_image = image.copy()
+        hood_image[:] = np.array(garment.colour, np.uint8)
+        hood_alpha = np.zeros_like(alpha)
+        hood = curve(((-0.05, 0.172), (-0.0585, 0.152), (-0.044, 0.13), (0, 0.1235), (0.044, 0.13), (0.0585, 0.152), (0.05, 0.172), (0.02, 0.192), (-0.02, 0.192), (-0.05, 0.172)), 5)
+        brush(hood_alpha, hood, 255)
+        inner = curve(((-0.036, 0.166), (-0.041, 0.151), (-0.03, 0.139), (0, 0.1345), (0.03, 0.139), (0.041, 0.151), (0.036, 0.166)), 4)
+        brush(hood_image, inner, shade(garment.colour, 0.2))
+        left, right = garment.torso_edges(body, LEVELS)
+        _panel(flat, "hood", hood_image, hood_alpha, left, right)
+    elif a.neckline != "high":
+        flat.image[:] = _blend(flat.image, *_inside(garment, brush, flat.image))
+        flat.alpha |= _inside(garment, brush, flat.image)[1]
+    left, right = garment.torso_edges(body, LEVELS)
+    _panel(flat, "torso", image, alpha, left, right)
+    if garment.sleeve_end:
+        for side in (-1, 1):
+            _cut_sleeve(flat, garment, brush, weight, table, side, line, trim)
+
+
+def _cut_sleeve(flat: Flat, garment: Garment, brush: _Brush, weight, table, side: int, line, trim):
+    angle = 0.27 if garment.attributes.sleeves == "long-sleeve" else 0.6
+    body = Body()
+    shoulder = np.array((side * (body.shoulder - 0.012), SHOULDER + 0.016))
+    direction = np.array((side * np.sin(angle), np.cos(angle)))
+    arm = Arm(side, shoulder, shoulder + 0.165 * direction, shoulder + 0.313 * direction)
+    half = garment.sleeve_half_width(arm, SLEEVE_S)
+    height, width = weight.shape
+    pivot = (flat.origin + flat.scale * shoulder) * height - 0.5
+    turn = cv2.getRotationMatrix2D((float(pivot[0]), float(pivot[1])), float(np.degrees(side * angle)), 1.0)
+    turned = weight if garment.attributes.pattern == "plain" else cv2.warpAffine(weight, turn, (width, height), borderMode=cv2.BORDER_REFLECT)
+    image = _cloth(turned, table)
+    end = garment.sleeve_end
+    s = np.linspace(0.0, end, 16)
+    along = shoulder + 0.313 * s[:, None] * direction
+    across = np.array((-direction[1], direction[0]))
+    w = np.interp(s, SLEEVE_S, half)
+    cap_t = np.linspace(np.pi, 0, 12)[1:-1]
+    cap = shoulder + w[0] * np.cos(cap_t)[:, None] * across * -1 - 0.8 * w[0] * np.sin(cap_t)[:, None] * direction
+    outline = np.concatenate(((along - across * w[:, None])[::-1], cap[::-1], along + across * w[:, None]))
+    alpha = np.zeros((height, width), np.uint8)
+    brush(alpha, outline, 255)
+    brush(image, band(cap, 0.0012), line)
+
+    def bar(s0, s1, colour):
+        a, b = shoulder + 0.313 * s0 * direction, shoulder + 0.313 * s1 * direction
+        brush(image, (a - 0.1 * across, a + 0.1 * across, b + 0.1 * across, b - 0.1 * across), colour)
+
+    if garment.attributes.sleeves == "long-sleeve":
+        bar(end - 0.07, end + 0.02, trim)
+        bar(end - 0.073, end - 0.068, line)
+    else:
+        if garment.trim:
+            bar(end - 0.035, end + 0.02, trim)
+        bar(end - 0.04, end - 0.035, line)
+    placed = Arm(side, *(flat.origin + flat.scale * p for p in (arm.shoulder, arm.elbow, arm.wrist)))
+    flat.parts.append(Part("right_sleeve" if side < 0 else "left_sleeve", image, alpha, side, arm=placed, arm_half_width=half * flat.scale))
+
+
+def _print(flat: Flat, garment: Garment, image: np.ndarray, brush: _Brush):
+    """Letters or digits on the chest."""
+    text = garment.attributes.text
+    if not text:
+        return
+    unit = garment.text_size / 6.0
+    middle = (0.315 if garment.attributes.kind != "hoodie" else 0.325) - 0.002 * len(text)
+    corner = np.array((-0.5 * letters.extent(text) * unit, middle - 3 * unit))
+    colour = COLOURS[garment.attributes.text_colour]
+    pen = 0.62 * unit
+    for stroke in letters.strokes(text):
+        points = corner + unit * stroke
+        for a, b in zip(points[:-1], points[1:], strict=True):
+            brush(image, band(np.stack((a, b)), pen), colour)
+        for p in points:
+            brush(image, ellipse(p, (pen, pen), points=12), colour)
+    box = np.array((corner - pen, corner + unit * np.array((letters.extent(text), 6.0)) + pen))
+    flat.print_box = (flat.origin + flat.scale * box).reshape(4)
+
+
+def _cut_skirt(flat: Flat, garment: Garment, brush: _Brush, weight, table, aspect: float):
+    body = Body()
+    image = _cloth(weight, table)
+    line = shade(garment.colour, 0.22)
+    v = np.linspace(WAIST, garment.end, 40)
+    left, right = garment.torso_edges(body, v)
+    alpha = np.zeros(weight.shape, np.uint8)
+    brush(alpha, np.concatenate((np.stack((left, v), 1)[::-1], np.stack((right, v), 1))), 255)
+    if garment.extra:
+        for u in np.linspace(0.12, 0.88, 7):
+            fold = np.stack((left + u * (right - left), v), 1)[3:]
+            brush(image, band(fold, np.linspace(0.0006, 0.0022, len(fold))), shade(garment.colour, 0.12))
+    _waistband(image, garment, brush, line)
+    hem = garment.end
+    brush(image, ((-0.5, hem - 0.0125), (0.5, hem - 0.0125), (0.5, hem - 0.011), (-0.5, hem - 0.011)), line)
+    left, right = garment.torso_edges(body, LEVELS)
+    _panel(flat, "torso", image, alpha, left, right)
+
+
+def _waistband(image, garment: Garment, brush: _Brush, line):
+    colour = garment.second if garment.trim else shade(garment.colour, 0.08)
+    brush(image, ((-0.5, WAIST - 0.05), (0.5, WAIST - 0.05), (0.5, WAIST + 0.017), (-0.5, WAIST + 0.017)), colour)
+    brush(image, ((-0.5, WAIST + 0.0165), (0.5, WAIST + 0.0165), (0.5, WAIST + 0.0178), (-0.5, WAIST + 0.0178)), line)
+
+
+def _cut_trousers(flat: Flat, garment: Garment, brush: _Brush, weight, table, aspect: float):
+    body = Body(stance=0.062)
+    image = _cloth(weight, table)
+    line = shade(garment.colour, 0.24)
+    crotch = CROTCH
+    _waistband(image, garment, brush, line)
+    brush(image, ellipse((0, WAIST + 0.0085), (0.004, 0.004), points=12), shade(garment.colour, 0.4))
+    brush(image, ((-0.0006, WAIST + 0.018), (0.0006, WAIST + 0.018), (0.0006, crotch + 0.01), (-0.0006, crotch + 0.01)), line)
+    brush(image, band(curve(((0.016, WAIST + 0.018), (0.0155, 0.45), (0.012, 0.475), (0, 0.488)), 4), 0.0007), line)
+    for side in (-1, 1):
+        brush(image, band(curve(((side * 0.045, WAIST + 0.018), (side * 0.052, 0.425), (side * 0.092, 0.452)), 4), 0.0011), line)
+    hem = garment.end
+    brush(image, ((-0.5, hem - 0.0145), (0.5, hem - 0.0145), (0.5, hem - 0.013), (-0.5, hem - 0.013)), line)
+    for side, name in ((-1, "right_leg"), (1, "left_leg")):
+        v = np.linspace(WAIST, hem, 50)
+        left, right = garment.leg_edges(body, side, v)
+        if side < 0:
+            right = right + 0.0012 * (v < crotch)
+        else:
+            left = left - 0.0012 * (v < crotch)
+        alpha = np.zeros(weight.shape, np.uint8)
+        brush(alpha, np.concatenate((np.stack((left, v), 1)[::-1], np.stack((right, v), 1))), 255)
+        left, right = garment.leg_edges(body, side, LEVELS)
+        _panel(flat, name, image, alpha, left, right, side)

@@ -1,0 +1,503 @@
+"""People: a body of measures and a pose, and how it is drawn.
+
+Choices made here
+- A body is 1 high, from the top of the head (y = 0) to the soles (y = 1), and x = 0 is its middle. Heights on the body are
+  named by those of one average body (`LEVELS`), so that a garment cut for the average body fits every body.
+- Poses are of two-bone arms and legs that stand: arms down, held out, on the hip, or in front of the body.
+- A person is drawn in three layers: behind the garments (`skin`), between torso and sleeves (`arms`), and in front
+  (`front`: head, hair, hands). None of them depends on what is worn.
+- Left and right are the person's own; the person faces us, so the right side is at smaller x.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ladi_mini.wardrobe.canvas import Canvas, Colour, band, curve, ellipse, mix, shade, smooth
+
+# heights on the average body
+TOP, CHIN, NECK, SHOULDER, ARMPIT, WAIST, HIP, HEM, CROTCH, KNEE, ANKLE = (
+    0.0, 0.138, 0.165, 0.19, 0.255, 0.385, 0.47, 0.535, 0.53, 0.73, 0.945,
+)  # fmt: skip
+LEVELS = np.linspace(0.02, 1.02, 201)
+LABEL = {  # VITON-HD's numbers, see ladi_mini.sample.PARSE_LABELS
+    "background": 0, "hair": 2, "upper": 5, "dress": 6, "pants": 9, "neck": 10, "skirt": 12, "face": 13,
+    "left_arm": 14, "right_arm": 15, "left_leg": 16, "right_leg": 17, "left_shoe": 18, "right_shoe": 19,
+}  # fmt: skip
+
+SKINS = (
+    (250, 222, 200), (244, 206, 178), (236, 190, 156), (222, 172, 134),
+    (200, 146, 106), (172, 118, 82), (140, 92, 62), (108, 70, 50), (82, 54, 42),
+)  # fmt: skip
+HAIRS = (
+    (34, 28, 30), (52, 38, 34), (78, 52, 38), (112, 72, 46), (150, 100, 58),
+    (196, 150, 88), (226, 192, 132), (160, 72, 40), (150, 146, 146), (206, 202, 196),
+)  # fmt: skip
+HAIR_STYLES = ("short", "side", "bob", "long", "wavy", "bun", "afro", "buzz", "curly", "ponytail")
+
+
+@dataclass
+class Arm:
+    """Shoulder, elbow and wrist (2,) in body heights; `side` is -1 for the person's right."""
+
+    side: int
+    shoulder: np.ndarray
+    elbow: np.ndarray
+    wrist: np.ndarray
+    radius: float = 0.0255
+
+    def __post_init__(self):
+        first, second = self.elbow - self.shoulder, self.wrist - self.elbow
+        self.upper, self.fore = float(np.hypot(*first)), float(np.hypot(*second))
+        self.a, self.b = first / self.upper, second / self.fore
+        self.angle = float(np.arctan2(self.a[0] * self.b[1] - self.a[1] * self.b[0], self.a @ self.b))
+        half = max(abs(np.tan(0.5 * self.angle)), 1e-3)
+        self.arc = min(0.045, 0.45 * min(self.upper, self.fore) / half) if abs(self.angle) > 0.02 else 0.0
+        self.cut = self.arc * half  # how far from the elbow the arc begins
+        self.length = self.upper + self.fore - 2 * self.cut + self.arc * abs(self.angle)
+
+    def line(self, points: int = 32) -> tuple[np.ndarray, np.ndarray]:
+        """Points (points, 2) of the arm's middle from shoulder to wrist, the elbow rounded by an arc, and their `s` in [0, 1]."""
+        s = np.linspace(0, 1, points)
+        length = s * self.length
+        straight, turned = self.upper - self.cut, self.arc * abs(self.angle)
+        first = self.shoulder + length[:, None] * self.a
+        last = self.wrist - (self.length - length)[:, None] * self.b
+        if self.arc == 0.0:
+            return np.where((length <= straight)[:, None], first, last), s
+        sign = np.sign(self.angle)
+        normal = sign * np.array((-self.a[1], self.a[0]))
+        centre = self.elbow - self.cut * self.a + self.arc * normal
+        phi = sign * (length - straight) / self.arc
+        radial = -self.arc * normal
+        c, n = np.cos(phi)[:, None], np.sin(phi)[:, None]
+        on_arc = centre + c * radial + n * np.array((-radial[1], radial[0]))
+        return np.where((length <= straight)[:, None], first, np.where((length >= straight + turned)[:, None], last, on_arc)), s
+
+    def locate(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where points lie along the arm: `s` (0 shoulder, 1 wrist, beyond too) and the signed distance from its middle.
+
+        The exact inverse of `line`: of two straight pieces and an arc, the nearest piece that faces the point.
+        """
+        (ax, ay), (bx, by) = self.a, self.b
+        straight = self.upper - self.cut
+        sign = 1.0 if self.angle >= 0 else -1.0
+        px, py = x - self.shoulder[0], y - self.shoulder[1]
+        along, distance = px * ax + py * ay, ax * py - ay * px
+        qx, qy = x - self.wrist[0], y - self.wrist[1]
+        along_b, distance_b = qx * bx + qy * by + self.length, bx * qy - by * qx
+        end = self.length - (self.fore - self.cut)
+        on_b = (along_b > end) & ((along > straight) | (np.abs(distance_b) < np.abs(distance)))
+        s, d = np.where(on_b, along_b, along), np.where(on_b, distance_b, distance)
+        if self.arc > 0.0:
+            normal = sign * np.array((-ay, ax))
+            centre = self.elbow - self.cut * self.a + self.arc * normal
+            rx, ry = x - centre[0], y - centre[1]
+            in_arc = (along > straight) & (along_b < end)
+            radius = np.sqrt(rx * rx + ry * ry)
+            phi = np.arctan2(sign * (-normal[0] * ry + normal[1] * rx), -normal[0] * rx - normal[1] * ry)
+            s = np.where(in_arc, straight + self.arc * phi, s)
+            d = np.where(in_arc, sign * (self.arc - radius), d)
+        return s / self.length, d
+
+    def half_width(self, s: np.ndarray) -> np.ndarray:
+        """Half the arm's width at `s`, 0 at the shoulder and 1 at the wrist."""
+        return self.radius * smooth((0.0, 0.2, 0.5, 0.65, 1.0), (1.0, 1.0, 0.8, 0.82, 0.52), s)
+
+
+@dataclass
+class Body:
+    """The measures of one person, in body heights; defaults are the average body that garments are cut for."""
+
+    chest: float = 0.086
+    waist: float = 0.07
+    hip: float = 0.088
+    shoulder: float = 0.101
+    neck: float = 0.028
+    thigh: float = 0.046
+    calf: float = 0.031
+    heights: np.ndarray = field(default_factory=lambda: np.array([TOP, CHIN, NECK, ARMPIT, WAIST, HIP, CROTCH, KNEE, ANKLE, 1.0]))
+    lean: float = 0.0  # x of the neck over the hips
+    sway: float = 0.0  # x of the hips
+    tilt: float = 0.0  # slope of the shoulders
+    turn: float = 0.0  # of the body about its axis, -1 to 1
+    stance: float = 0.05  # x of the ankles
+    bend: tuple[float, float] = (0.0, 0.0)  # x of right and left knee off the straight leg
+    head_tilt: float = 0.0
+    head_turn: float = 0.0
+    arms: tuple[Arm, ...] = ()
+    skin: Colour = SKINS[2]
+    hair: Colour = HAIRS[1]
+    hair_style: str = "short"
+    iris: Colour = (70, 52, 40)
+    lips: Colour = (190, 100, 96)
+    beard: bool = False
+    lashes: bool = False
+    shoe: Colour = (240, 240, 238)
+    shoe_style: str = "sneaker"
+    face_shape: float = 1.0
+
+    def level(self, v):
+        """The y of this body where the average body has height `v`."""
+        average = (TOP, CHIN, NECK, ARMPIT, WAIST, HIP, CROTCH, KNEE, ANKLE, 1.0)
+        return v + smooth(average, self.heights - average, v)
+
+    def middle(self, v):
+        """The x of the spine at height `v`, and of the line between the legs below it."""
+        return smooth((NECK, WAIST, HIP, ANKLE), (self.lean, 0.5 * self.lean + 0.5 * self.sway, self.sway, 0.0), v)
+
+    def half_width(self, v):
+        """Half the torso's width at height `v`, arms not counted."""
+        knots = (NECK, SHOULDER, ARMPIT, 0.32, WAIST, HIP, CROTCH, 0.6)
+        under_bust = 0.5 * (self.chest + self.waist) - 0.001
+        return smooth(knots, (self.shoulder, self.shoulder, self.chest, under_bust, self.waist, self.hip, self.hip, self.hip), v)
+
+    def leg_axis(self, side: int, v):
+        """The x of a leg's middle at height `v`, from the hip down."""
+        hip = self.sway + side * 0.5 * self.hip
+        ankle = side * self.stance
+        bend = self.bend[0 if side < 0 else 1]
+        knee = 0.5 * (hip + ankle) + bend
+        return smooth((HIP, KNEE, ANKLE), (hip, knee, ankle), v)
+
+    def leg_half_width(self, v):
+        """Half a leg's width at height `v`."""
+        knots = (HIP, CROTCH, 0.6, KNEE, 0.79, 0.88, ANKLE, 1.0)
+        widths = (0.5 * self.hip, 0.51 * self.hip, self.thigh * 0.93, self.calf, self.calf * 1.08, self.calf * 0.8, 0.0165, 0.0165)
+        return smooth(knots, widths, v)
+
+
+def bend_arm(side: int, shoulder, upper: float, fore: float, target, outward: float = 1.0):
+    """Elbow and wrist of a two-bone arm that reaches for `target`, its elbow away from the body."""
+    shoulder, target = np.asarray(shoulder, float), np.asarray(target, float)
+    reach = target - shoulder
+    distance = min(np.hypot(*reach), 0.995 * (upper + fore))
+    direction = reach / np.hypot(*reach)
+    wrist = shoulder + direction * distance
+    along = (upper**2 - fore**2 + distance**2) / (2 * distance)
+    across = np.sqrt(max(upper**2 - along**2, 0.0))
+    normal = np.array((direction[1], -direction[0]))
+    if normal[0] * side < 0:
+        normal = -normal
+    return shoulder + direction * along + normal * across * outward, wrist
+
+
+def draw_person(rng: np.random.Generator) -> Body:
+    """A person with a pose from `rng`."""
+    build = rng.uniform(0.88, 1.2)
+    feminine = rng.uniform(0, 1)
+    body = Body(
+        chest=0.086 * build * (1.03 - 0.07 * feminine),
+        waist=0.071 * build * (1.08 - 0.18 * feminine) + 0.004 * (build > 1.1),
+        hip=0.085 * build * (0.95 + 0.1 * feminine),
+        shoulder=(0.072 + 0.028 * build) * (1.06 - 0.1 * feminine),
+        neck=0.0265 * (0.6 + 0.4 * build) * (1.08 - 0.12 * feminine),
+        thigh=0.046 * (0.3 + 0.7 * build),
+        calf=0.0305 * (0.4 + 0.6 * build),
+    )
+    body.heights = body.heights.copy()
+    head = rng.uniform(-0.003, 0.008)
+    body.heights[1:4] += head
+    body.heights[4:7] += np.array((0.0, 0.0, 0.0)) + rng.uniform(-0.012, 0.012)
+    body.heights[7] += rng.uniform(-0.008, 0.008)
+    body.lean = rng.uniform(-0.012, 0.012)
+    body.sway = rng.uniform(-0.01, 0.01)
+    body.tilt = rng.uniform(-0.05, 0.05) - 1.5 * body.sway
+    body.turn = rng.uniform(-0.5, 0.5)
+    body.stance = rng.uniform(0.035, 0.062)
+    bend = rng.choice([-1, 0, 1])
+    body.bend = (-0.008 * (bend < 0) * 1.0, 0.008 * (bend > 0) * 1.0)
+    body.head_tilt = rng.uniform(-0.12, 0.12)
+    body.head_turn = float(np.clip(body.turn + rng.uniform(-0.4, 0.4), -0.8, 0.8))
+    body.arms = _draw_arms(rng, body, build)
+    body.skin = SKINS[rng.integers(len(SKINS))]
+    dark = SKINS.index(body.skin) >= 5
+    body.hair = HAIRS[rng.integers(4 if dark else len(HAIRS))]
+    long_styles = ("bob", "long", "wavy", "bun", "ponytail", "curly", "afro")
+    short_styles = ("short", "side", "buzz", "curly", "short", "side", "afro")
+    body.hair_style = str(rng.choice(long_styles if feminine > 0.5 else short_styles))
+    if body.hair_style == "afro" and not dark:
+        body.hair_style = "wavy" if feminine > 0.5 else "side"
+    body.iris = [(70, 50, 38), (92, 64, 40), (70, 96, 120), (84, 110, 84)][rng.integers(2 if dark else 4)]
+    body.lashes = feminine > 0.5
+    body.lips = mix(body.skin, (178, 66, 74), 0.62 if feminine > 0.5 else 0.34)
+    body.beard = bool(feminine < 0.4 and rng.uniform() < 0.35)
+    shoes = ((240, 240, 238), (52, 52, 58), (120, 80, 56), (196, 52, 56), (50, 66, 104), (206, 182, 150))
+    body.shoe = shoes[rng.integers(len(shoes))]
+    body.shoe_style = str(rng.choice(("sneaker", "sneaker", "flat", "boot")))
+    body.face_shape = rng.uniform(0.94, 1.06)
+    return body
+
+
+def _draw_arms(rng: np.random.Generator, body: Body, build: float) -> tuple[Arm, ...]:
+    upper, fore = 0.165, 0.148
+    pose = rng.choice(("down", "down", "out", "hip", "hip", "front", "front", "both hips"))
+    sides = []
+    first = rng.choice((-1, 1))
+    for side in (-1, 1):
+        slope = body.tilt * side * body.shoulder
+        shoulder = np.array((body.lean + side * (body.shoulder - 0.012), body.level(SHOULDER) + 0.016 + slope))
+        kind = str(pose)
+        if pose in ("hip", "front") and side != first:
+            kind = "down"
+        if pose == "both hips":
+            kind = "hip"
+        if kind in ("down", "out"):
+            a = rng.uniform(0.1, 0.2) if kind == "down" else rng.uniform(0.24, 0.4)
+            b = rng.uniform(-0.04, 0.12) if kind == "down" else rng.uniform(0.1, 0.3)
+            elbow = shoulder + upper * np.array((side * np.sin(a), np.cos(a)))
+            wrist = elbow + fore * np.array((side * np.sin(b), np.cos(b)))
+        elif kind == "hip":
+            target = (body.sway + side * (body.hip + 0.012), body.level(HIP) - rng.uniform(0.02, 0.05))
+            elbow, wrist = bend_arm(side, shoulder, upper, fore, target)
+        else:  # in front of the body
+            target = (body.sway + side * rng.uniform(0.02, 0.045), body.level(WAIST) + rng.uniform(-0.03, 0.05))
+            elbow, wrist = bend_arm(side, shoulder, upper, fore, target)
+        sides.append(Arm(side, shoulder, elbow, wrist, 0.0255 * (0.45 + 0.55 * build)))
+    return tuple(sides)
+
+
+class Frame:
+    """Where a body stands in a picture: picture = origin + scale * body, both in picture heights."""
+
+    def __init__(self, scale: float, x: float, y: float):
+        self.scale, self.origin = scale, np.array((x, y))
+
+    def __call__(self, points) -> np.ndarray:
+        return self.origin + self.scale * np.asarray(points, float)
+
+
+def keypoints(body: Body, frame: Frame) -> np.ndarray:
+    """(18, 2) COCO-18 keypoints in picture heights."""
+    right, left = body.arms
+    v = np.array((HIP, KNEE, ANKLE))
+    legs = [np.stack((body.leg_axis(side, v), body.level(v)), 1) for side in (-1, 1)]
+    head = _Head(body)
+    face = {name: head.place([xy])[0] for name, xy in
+            {"nose": (0.0, 0.012), "re": (-0.0185, -0.006), "le": (0.0185, -0.006), "rear": (-0.046, 0.002), "lear": (0.046, 0.002)}.items()}
+    neck = 0.5 * (right.shoulder + left.shoulder)
+    points = [face["nose"], neck, right.shoulder, right.elbow, right.wrist, left.shoulder, left.elbow, left.wrist]
+    points += [*legs[0], *legs[1], face["re"], face["le"], face["rear"], face["lear"]]
+    return frame(np.array(points))
+
+
+class _Head:
+    """Places points of an upright face (origin between the ears, body heights) on the tilted, turned head."""
+
+    def __init__(self, body: Body):
+        self.centre = np.array((body.lean + 0.3 * np.sin(body.head_tilt) * 0.07, 0.5 * (body.level(TOP) + body.level(CHIN)) + 0.004))
+        self.centre[1] = body.level(CHIN) - 0.068
+        c, s = np.cos(body.head_tilt), np.sin(body.head_tilt)
+        self.rotation = np.array(((c, s), (-s, c)))
+        self.turn = 0.012 * body.head_turn
+        self.body = body
+
+    def place(self, points, inner: bool = True) -> np.ndarray:
+        p = np.array(points, float)
+        if inner:  # features move with the turn of the head, its outline does not
+            p[:, 0] += self.turn * (1 - (p[:, 0] / 0.05) ** 2).clip(0, 1)
+        p[:, 0] *= self.body.face_shape
+        return self.centre + p @ self.rotation
+
+
+def draw_skin(canvas: Canvas, body: Body, frame: Frame):
+    """Legs, torso and neck: what garments lie on."""
+    dark = shade(body.skin, 0.16)
+    v = np.linspace(HIP - 0.01, 0.975, 40)
+    y, w = body.level(v), body.leg_half_width(v)
+    for side, label in ((-1, "right_leg"), (1, "left_leg")):
+        x = body.leg_axis(side, v)
+        canvas.fill(frame(np.concatenate((np.stack((x - w, y), 1), np.stack((x + w, y), 1)[::-1]))), body.skin, LABEL[label])
+        inner = x - side * w * 0.35
+        edge = x - side * w
+        canvas.fill(frame(np.concatenate((np.stack((inner, y), 1), np.stack((edge, y), 1)[::-1]))), dark)
+    v = np.linspace(SHOULDER, CROTCH, 24)
+    y, w, x = body.level(v), body.half_width(v), body.middle(v)
+    slope = body.tilt
+    outline = np.concatenate((np.stack((x - w, y), 1), np.stack((x + w, y), 1)[::-1]))
+    n = body.neck
+    top = [(w[0] + x[0], y[0]), (n * 1.9, body.level(0.171)), (n * 1.1, body.level(0.156)), (n, body.level(0.12)),
+           (-n, body.level(0.12)), (-n * 1.1, body.level(0.156)), (-n * 1.9, body.level(0.171)), (x[0] - w[0], y[0])]
+    neck = np.array(top)
+    neck[1:-1, 0] += body.lean
+    outline = np.concatenate((outline[: len(v)], outline[len(v) :], curve(neck, 4)))
+    outline[:, 1] += slope * (outline[:, 0] - body.lean) * smooth((0.19, 0.3), (1.0, 0.0), outline[:, 1]) * (outline[:, 1] > 0.15)
+    canvas.fill(frame(outline), body.skin, LABEL["neck"])
+    draw_neck_shadow(canvas, body, frame)
+    bone = body.level(0.186)
+    for side in (-1, 1):
+        line = curve(((body.lean + side * 0.012, bone + 0.004), (body.lean + side * 0.035, bone - 0.002), (body.lean + side * 0.06, bone - 0.004)), 3)
+        canvas.fill(frame(band(line, np.array((0.0004, *[0.0012] * (len(line) - 2), 0.0004)))), dark)
+
+
+def draw_neck_shadow(canvas: Canvas, body: Body, frame: Frame):
+    """The shadow of the chin."""
+    n = body.neck
+    shadow = ellipse((body.lean + 0.2 * body.head_turn * 0.02, body.level(CHIN) - 0.003), (n * 1.12, 0.022))
+    clipped = np.clip(shadow, (body.lean - n * 1.02, 0), (body.lean + n * 1.02, 1))
+    canvas.fill(frame(clipped), shade(body.skin, 0.22))
+
+
+def draw_shoes(canvas: Canvas, body: Body, frame: Frame):
+    """Shoes; they lie over trouser legs."""
+    for side, label in ((-1, "right_shoe"), (1, "left_shoe")):
+        x = float(body.leg_axis(side, np.array(0.955)))
+        out = side * 0.007
+        top = {"sneaker": 0.95, "flat": 0.966, "boot": 0.925}[body.shoe_style]
+        w = 0.0205
+        outline = curve(((x - w * 0.92, top), (x - w * 1.05 + out * 0.3, 0.965), (x - w * 1.25 + out, 0.985), (x - w * 1.2 + out, 1.0),
+                         (x + w * 1.2 + out, 1.0), (x + w * 1.25 + out, 0.985), (x + w * 1.05 + out * 0.3, 0.965), (x + w * 0.92, top)), 4)
+        canvas.fill(frame(outline), body.shoe, LABEL[label])
+        sole = shade(body.shoe, 0.45) if sum(body.shoe) > 500 else (236, 232, 224)
+        if body.shoe_style == "sneaker":
+            canvas.fill(frame(((x - w * 1.27 + out, 0.993), (x + w * 1.27 + out, 0.993), (x + w * 1.2 + out, 1.002), (x - w * 1.2 + out, 1.002))), sole)
+            canvas.fill(frame(band(curve(((x - w * 0.5, 0.968), (x + out * 0.3, 0.972), (x + w * 0.5, 0.968)), 3), 0.0014)), sole)
+        if body.shoe_style == "flat":
+            canvas.fill(frame(ellipse((x + out * 0.4, 0.967), (w * 0.78, 0.009))), body.skin)
+        if body.shoe_style == "boot":
+            canvas.fill(frame(((x - w * 1.27 + out, 0.994), (x + w * 1.27 + out, 0.994), (x + w * 1.2 + out, 1.002), (x - w * 1.2 + out, 1.002))), shade(body.shoe, 0.4))
+
+
+def draw_arms(canvas: Canvas, body: Body, frame: Frame, sides=(-1, 1)):
+    """Bare arms, drawn over the torso's garment and under sleeves."""
+    for arm in body.arms:
+        if arm.side not in sides:
+            continue
+        line, s = arm.line()
+        w = arm.half_width(s)
+        label = LABEL["right_arm" if arm.side < 0 else "left_arm"]
+        canvas.fill(frame(ellipse(arm.shoulder, (w[0], w[0]))), body.skin, label)
+        canvas.fill(frame(band(line, w)), body.skin, label)
+        outline = band(line, w)
+        n = len(line)
+        inner_first = abs(outline[n // 3, 0] - body.lean) < abs(outline[2 * n - 1 - n // 3, 0] - body.lean)
+        edge = outline[:n] if inner_first else outline[n:][::-1]
+        canvas.fill(frame(np.concatenate((edge, (0.55 * edge + 0.45 * line)[::-1]))), shade(body.skin, 0.14))
+
+
+def draw_hands(canvas: Canvas, body: Body, frame: Frame, sides=(-1, 1)):
+    """Hands with fingers, over the sleeves."""
+    for arm in body.arms:
+        if arm.side not in sides:
+            continue
+        label = LABEL["right_arm" if arm.side < 0 else "left_arm"]
+        along = arm.b
+        across = np.array((-along[1], along[0]))
+        if across @ (body.lean - arm.wrist[0], 0.0) < 0:
+            across = -across
+        r = arm.half_width(np.array(1.0)) / 0.88
+        w = arm.wrist
+
+        def at(a, c, w=w, along=along, across=across):
+            return w + 0.88 * (along * a + across * c)
+
+        palm = curve([at(-0.006, -r), at(0.014, -0.0165), at(0.034, -0.0165), at(0.036, 0.0155), at(0.014, 0.0165), at(-0.006, r)], 4)
+        canvas.fill(frame(palm), body.skin, label)
+        dark = shade(body.skin, 0.2)
+        for k, (reach, spread) in enumerate(((0.059, -0.0135), (0.067, -0.0045), (0.066, 0.0045), (0.058, 0.013))):
+            finger = np.array((at(0.03, spread * 0.92), at(0.5 * (reach + 0.03), spread * 1.02), at(reach, spread * 0.9)))
+            canvas.fill(frame(band(curve(finger, 3), 0.0043)), body.skin, label)
+            canvas.fill(frame(ellipse(finger[-1], (0.0043, 0.0043), points=10)), body.skin, label)
+            if k:
+                canvas.fill(frame(band(np.array((at(0.036, spread - 0.0045), at(reach - 0.006, spread * 0.95 - 0.0043))), 0.0006)), dark)
+        thumb = curve((at(0.008, 0.011), at(0.022, 0.0225), at(0.039, 0.0235)), 3)
+        canvas.fill(frame(band(thumb, 0.0047)), body.skin, label)
+        canvas.fill(frame(ellipse(thumb[-1], (0.0047, 0.0047), points=10)), body.skin, label)
+
+
+def draw_back_hair(canvas: Canvas, body: Body, frame: Frame):
+    """Hair that falls behind neck and shoulders."""
+    head = _Head(body)
+    dark = shade(body.hair, 0.18)
+    style = body.hair_style
+    shapes = {
+        "bob": ((-0.05, -0.03), (-0.06, 0.02), (-0.058, 0.07), (-0.03, 0.082), (0.03, 0.082), (0.058, 0.07), (0.06, 0.02), (0.05, -0.03)),
+        "long": ((-0.05, -0.03), (-0.06, 0.03), (-0.066, 0.1), (-0.07, 0.15), (-0.03, 0.165), (0.03, 0.165), (0.07, 0.15), (0.066, 0.1), (0.06, 0.03), (0.05, -0.03)),
+        "wavy": ((-0.05, -0.03), (-0.068, 0.02), (-0.062, 0.06), (-0.078, 0.1), (-0.066, 0.135), (-0.03, 0.145), (0.03, 0.145), (0.066, 0.135), (0.078, 0.1), (0.062, 0.06), (0.068, 0.02), (0.05, -0.03)),
+    }  # fmt: skip
+    if style in shapes:
+        canvas.fill(frame(head.place(curve(shapes[style], 5), False)), dark, LABEL["hair"])
+    if style == "ponytail":
+        side = 1 if body.head_turn < 0 else -1
+        tail = curve(((0.02 * side, -0.03), (0.062 * side, -0.01), (0.07 * side, 0.06), (0.058 * side, 0.115)), 6)
+        width = 0.016 * np.sin(np.linspace(0.4, 2.9, len(tail)))
+        canvas.fill(frame(head.place(band(tail, width), False)), dark, LABEL["hair"])
+    if style == "afro":
+        canvas.fill(frame(head.place(ellipse((0, -0.02), (0.083, 0.078)), False)), body.hair, LABEL["hair"])
+    if style == "bun":
+        canvas.fill(frame(head.place(ellipse((0.0, -0.088), (0.026, 0.022)), False)), body.hair, LABEL["hair"])
+        canvas.fill(frame(head.place(ellipse((0.004, -0.084), (0.018, 0.013)), False)), dark)
+    if style == "curly":
+        for k in range(9):
+            t = np.pi * (0.98 + k * 0.13)
+            canvas.fill(frame(head.place(ellipse((0.05 * np.cos(t), -0.012 + 0.052 * np.sin(t)), (0.022, 0.022), points=16), False)), body.hair, LABEL["hair"])
+
+
+def draw_head(canvas: Canvas, body: Body, frame: Frame):
+    """Face, ears and the hair before them."""
+    head = _Head(body)
+    skin, dark, hair = body.skin, shade(body.skin, 0.17), body.hair
+    place = head.place
+    for side in (-1, 1):
+        canvas.fill(frame(place(ellipse((side * 0.0475, 0.004), (0.0085, 0.0145)), False)), skin, LABEL["face"])
+        canvas.fill(frame(place(ellipse((side * 0.0478, 0.004), (0.004, 0.008), points=14), False)), dark)
+    face = curve(((0, -0.066), (-0.03, -0.058), (-0.046, -0.03), (-0.0468, 0.004), (-0.042, 0.032), (-0.027, 0.056), (-0.010, 0.0675),
+                  (0.010, 0.0675), (0.027, 0.056), (0.042, 0.032), (0.0468, 0.004), (0.046, -0.03), (0.03, -0.058), (0, -0.066)), 4)
+    canvas.fill(frame(place(face, False)), skin, LABEL["face"])
+    cheek = mix(skin, (226, 96, 92), 0.16)
+    for side in (-1, 1):
+        canvas.fill(frame(place(ellipse((side * 0.026, 0.019), (0.0105, 0.0075), points=16))), cheek)
+    if body.beard:
+        beard = curve(((-0.0462, 0.004), (-0.0425, 0.034), (-0.027, 0.058), (-0.010, 0.0695), (0.010, 0.0695), (0.027, 0.058), (0.0425, 0.034), (0.0462, 0.004),
+                       (0.037, 0.022), (0.018, 0.0265), (0, 0.0255), (-0.018, 0.0265), (-0.037, 0.022)), 4)
+        canvas.fill(frame(place(beard, False)), mix(hair, skin, 0.18))
+    # brows, eyes, nose, mouth
+    ink = mix(hair, (30, 22, 22), 0.5)
+    for side in (-1, 1):
+        brow = curve(((side * 0.0085, -0.0185), (side * 0.019, -0.0225), (side * 0.030, -0.018)), 4)
+        canvas.fill(frame(place(band(brow, np.linspace(0.0024, 0.0011, len(brow))))), ink)
+        canvas.fill(frame(place(ellipse((side * 0.0185, -0.005), (0.0082, 0.0052), points=18))), (250, 248, 245))
+        canvas.fill(frame(place(ellipse((side * 0.0185 + 0.1 * head.turn, -0.0048), (0.0047, 0.0049), points=16))), body.iris)
+        canvas.fill(frame(place(ellipse((side * 0.0185 + 0.1 * head.turn, -0.0048), (0.0023, 0.0025), points=12))), (24, 20, 22))
+        lid = curve(((side * 0.0095, -0.0045), (side * 0.0175, -0.0107), (side * 0.0275, -0.0055)), 4)
+        canvas.fill(frame(place(band(lid, 0.0017 if body.lashes else 0.0012))), (44, 34, 36))
+        canvas.fill(frame(place(ellipse((side * 0.0185 + 0.0015, -0.0066), (0.0011, 0.0011), points=8))), (255, 255, 255))
+    nose = curve(((0.002, -0.004), (0.0062, 0.014), (0.0055, 0.0185), (-0.002, 0.0195)), 4)
+    canvas.fill(frame(place(band(nose, np.linspace(0.0004, 0.0013, len(nose))))), dark)
+    upper = curve(((-0.014, 0.0365), (-0.005, 0.0335), (0, 0.035), (0.005, 0.0335), (0.014, 0.0365), (0, 0.0382)), 3)
+    lower = curve(((-0.014, 0.0368), (0, 0.038), (0.014, 0.0368), (0.007, 0.0425), (-0.007, 0.0425)), 3)
+    canvas.fill(frame(place(lower)), body.lips)
+    canvas.fill(frame(place(upper)), shade(body.lips, 0.2))
+    _draw_fringe(canvas, body, frame, head)
+
+
+def _draw_fringe(canvas: Canvas, body: Body, frame: Frame, head: _Head):
+    hair, light = body.hair, shade(body.hair, -0.16)
+    style = body.hair_style
+    crown = [(0.0475, -0.004), (0.0515, -0.03), (0.044, -0.062), (0.022, -0.0785), (0, -0.081), (-0.022, -0.0785), (-0.044, -0.062), (-0.0515, -0.03), (-0.0475, -0.004)]
+    lines = {
+        "short": [(-0.043, -0.022), (-0.034, -0.04), (-0.012, -0.043), (0.012, -0.040), (0.034, -0.04), (0.043, -0.022)],
+        "side": [(-0.043, -0.02), (-0.038, -0.036), (-0.024, -0.05), (0.006, -0.042), (0.034, -0.034), (0.043, -0.018)],
+        "buzz": [(-0.044, -0.028), (-0.034, -0.047), (0, -0.052), (0.034, -0.047), (0.044, -0.028)],
+        "bob": [(-0.0435, 0.03), (-0.041, -0.012), (-0.036, -0.029), (0, -0.033), (0.036, -0.029), (0.041, -0.012), (0.0435, 0.03)],
+        "long": [(-0.044, 0.04), (-0.041, -0.006), (-0.026, -0.04), (0.004, -0.059), (0.028, -0.038), (0.041, -0.006), (0.044, 0.04)],
+        "wavy": [(-0.044, 0.036), (-0.042, -0.01), (-0.034, -0.036), (-0.014, -0.058), (0.018, -0.044), (0.041, -0.012), (0.044, 0.036)],
+        "bun": [(-0.043, -0.014), (-0.034, -0.042), (0, -0.054), (0.034, -0.042), (0.043, -0.014)],
+        "ponytail": [(-0.043, -0.014), (-0.034, -0.04), (0, -0.056), (0.034, -0.04), (0.043, -0.014)],
+        "afro": [(-0.044, -0.014), (-0.036, -0.038), (-0.014, -0.047), (0.014, -0.047), (0.036, -0.038), (0.044, -0.014)],
+        "curly": [(-0.043, -0.016), (-0.034, -0.034), (-0.02, -0.031), (-0.008, -0.041), (0.008, -0.034), (0.022, -0.041), (0.034, -0.03), (0.043, -0.016)],
+    }  # fmt: skip
+    if style in ("bob", "long", "wavy"):
+        drop = {"bob": 0.066, "long": 0.1, "wavy": 0.09}[style]
+        crown = [(0.052, drop), (0.0575, 0.03), *crown[1:-1], (-0.0575, 0.03), (-0.052, drop)]
+    fringe = lines[style]
+    outline = np.concatenate((curve(crown, 5), curve(fringe, 5)))
+    canvas.fill(frame(head.place(outline, False)), hair, LABEL["hair"])
+    if style not in ("buzz",):
+        shine = curve(((-0.032, -0.046), (-0.014, -0.066), (0.010, -0.0695)), 4)
+        width = 0.0034 * np.sin(np.linspace(0.05, 3.09, len(shine)))
+        canvas.fill(frame(head.place(band(shine, width), False)), light)
+    if style == "curly":
+        for k in range(6):
+            t = np.pi * (1.08 + k * 0.17)
+            canvas.fill(frame(head.place(ellipse((0.034 * np.cos(t), -0.03 + 0.03 * np.sin(t)), (0.0065, 0.006), points=12), False)), light)
