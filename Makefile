@@ -9,7 +9,7 @@ STAMP := .venv/.installed
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lab env clean check-python
+.PHONY: help demo test test-fast lab env lock clean check-python
 .DELETE_ON_ERROR:
 
 demo test test-fast: export HF_HUB_OFFLINE = 1
@@ -34,6 +34,11 @@ lab: $(STAMP)  ## open the lessons in JupyterLab
 	@$(BIN)/jupyter-lab notebooks
 
 env: $(STAMP)  ## make or renew the environment in .venv, nothing else
+
+lock:  ## take the newest releases into requirements.lock (needs uv)
+	@uv pip compile --quiet --universal --fork-strategy fewest --python-version $(MIN_PYTHON) --all-extras --upgrade \
+		--no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-index-annotation \
+		-o requirements.lock pyproject.toml
 
 clean:  ## remove the environment, build outputs and caches, never weights or results
 	@rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis

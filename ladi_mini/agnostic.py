@@ -375,15 +375,28 @@ _FRACTION = 1 << _SHIFT
 
 
 def _gaussians(points: np.ndarray, seen: np.ndarray, height: int, width: int, convention: str) -> np.ndarray:
-    """(..., 18, H, W) float32. A Gaussian of the distance is a row times a column: H + W exponentials in place of H x W."""
+    """(..., 18, H, W) float32. A Gaussian of the distance is a column times a row: h + w exponentials in place of h x w.
+
+    Ours stops at 6 sigma, where exp(-36) is nothing in float32, so that a map costs its own small window and not the picture.
+    """
     released = one_of("convention", convention, ("ours", "released")) == "released"
     sigma = SIGMA if released else SIGMA * height / 512
-    row = np.exp(-(((np.arange(width) - points[..., 0:1]) / sigma) ** 2))
-    column = np.exp(-(((np.arange(height) - points[..., 1:2]) / sigma) ** 2))
-    if released:
-        row, column = (line / np.maximum(line.max(-1, keepdims=True), 1e-300) for line in (row, column))
-    column = column * seen[..., None]
-    return column.astype(np.float32)[..., :, None] * row.astype(np.float32)[..., None, :]
+    reach = np.inf if released else 6 * sigma
+    maps = np.zeros((*seen.shape, height, width), dtype=np.float32)
+    for index in zip(*np.nonzero(seen), strict=True):
+        (columns, row), (rows, column) = (
+            _bell(at, size, sigma, reach) for at, size in zip(points[index], (width, height), strict=True)
+        )
+        if released:
+            row, column = (bell / max(bell.max(), 1e-300) for bell in (row, column))
+        maps[index][rows, columns] = np.outer(column, row)
+    return maps
+
+
+def _bell(at: float, size: int, sigma: float, reach: float) -> tuple[slice, np.ndarray]:
+    """The pixels of a line of `size` within `reach` of `at`, and exp(-d^2 / sigma^2) there."""
+    first, last = (int(np.clip(edge, 0, size)) for edge in (np.ceil(at - reach), np.floor(at + reach) + 1))
+    return slice(first, last), np.exp(-(((np.arange(first, last) - at) / sigma) ** 2))
 
 
 def _dilate(mask: np.ndarray, radius: int) -> np.ndarray:

@@ -20,7 +20,7 @@ from PIL import Image
 from transformers import CLIPTextModel, CLIPVisionModelWithProjection, PreTrainedTokenizerFast
 
 from ladi_mini.attention import AttentionRecorder
-from ladi_mini.clip import clip_pixels
+from ladi_mini.clip import clip_pixels, tokenize
 from ladi_mini.diffusion import Conditions, denoise, drop_garment, encode, static_channels
 from ladi_mini.emasc import Emasc, decode_with_skips, encode_with_taps
 from ladi_mini.inversion import InversionAdapter, caption_prompts, encode_prompt, placeholder_id, prompts
@@ -189,7 +189,7 @@ class TryOnPipeline(DiffusionPipeline):
         dtype = self.unet.dtype
         garment, agnostic, pose_map = (x.to(dtype) for x in (batch.garment, batch.agnostic, batch.pose_map))
         out = self.warping(garment, agnostic, pose_map)
-        warped = warp(garment, out.grid, align_corners=self.config.convention != "released")
+        warped = warp(garment, out.grid, align_corners=self.warping.align_corners)
         image = warped if which == "tps" else self.refinement(agnostic, pose_map, warped).clamp(-1, 1)
         image = torch.zeros_like(image) if which == "none" else image
         return WarpedGarment(image, warped, out.grid, out.control_points)
@@ -226,9 +226,7 @@ class TryOnPipeline(DiffusionPipeline):
     # ---------------------------------------------------------------- helpers
 
     def _ids(self, texts: list[str]) -> torch.Tensor:
-        length = self.text_encoder.config.max_position_embeddings
-        ids = self.tokenizer(texts, padding="max_length", truncation=True, max_length=length, return_tensors="pt").input_ids
-        return ids.to(self._execution_device)
+        return tokenize(self.tokenizer, texts).to(self._execution_device)
 
     def _encode(self, texts: list[str], words: torch.Tensor | None = None) -> torch.Tensor:
         return encode_prompt(self.text_encoder, self._ids(texts), words, placeholder_id(self.tokenizer))

@@ -80,7 +80,7 @@ def spline_influence(height: int, width: int, points: int, extent: float = EXTEN
 
 @lru_cache(maxsize=16)
 def _spline(height: int, width: int, points: int, extent: float, dtype: torch.dtype, device: torch.device):
-    """(identity grid, regular points, influence) ready for use; solving costs a thousand times more than applying."""
+    """(identity grid, regular points, influence) ready for use, kept because solving costs far more than applying."""
     with torch.inference_mode(False):  # what is kept must also serve a training step
         spline = identity_grid(height, width), regular_points(points, extent), spline_influence(height, width, points, extent)
         return tuple(part.to(dtype).to(device) for part in spline)
@@ -121,10 +121,9 @@ def fit_spline(
     weight = weight / weight.sum(1, keepdim=True).clamp(min=1)
     moves = (true_grid.to(influence) - identity).flatten(1, 2)
     moves = torch.where(weight > 0, moves, 0)  # a grid may hold anything where it is not valid
-    energy = stiffness * spline_system(points, extent)[: points**2, : points**2] + 1e-12 * torch.eye(
-        points**2, dtype=torch.float64
-    )
-    normal = influence.mT @ (weight * influence) + energy  # (B, N, N)
+    bending = spline_system(points, extent)[: points**2, : points**2]
+    ridge = 1e-12 * torch.eye(points**2, dtype=torch.float64)  # nothing visible: stay at rest
+    normal = influence.mT @ (weight * influence) + stiffness * bending + ridge  # (B, N, N)
     return (regular + torch.linalg.solve(normal, influence.mT @ (weight * moves))).to(true_grid)
 
 

@@ -55,7 +55,8 @@ def trace() -> TryOnTrace:
         inpaint_mask=stack(sample.inpaint_mask), pose_map=stack(sample.pose_map), target=random_image(B, seed=6),
         control_points=torch.rand(B, 25, 2, generator=generator) * 2 - 1, warp_grid=stack(sample.warp_grid),
         warped_garment=random_image(B, seed=7), refined_garment=random_image(B, seed=8),
-        timesteps=list(range(100 * STEPS, 0, -100)), latents=[torch.randn(B, 4, 16, 12, generator=generator) for _ in range(STEPS)],
+        timesteps=list(range(100 * STEPS, 0, -100)),
+        latents=[torch.randn(B, 4, 16, 12, generator=generator) for _ in range(STEPS)],
         pred_original_images=[random_image(B, seed=10 + k) for k in range(STEPS)],
         attention=torch.rand(B, 16, 16, 12, generator=generator), image_without_emasc=random_image(B, seed=30),
         image_with_emasc=random_image(B, seed=31), image_pasted=random_image(B, seed=32), image=random_image(B, seed=33),
@@ -157,8 +158,8 @@ def test_parse_legend_names_what_is_there_in_the_colour_it_has():
 
 
 def drawn(picture: Image.Image) -> np.ndarray:
-    """(h, w) bool: where a mesh over a white picture left a mark."""
-    return (array(picture) < 250).any(-1)
+    """(h, w) bool: where a mesh over a white picture left a mark; the faint rim of a smoothed line does not count."""
+    return (array(picture) < 200).any(-1)
 
 
 @pytest.mark.parametrize("draw", [show.mesh_on_garment, show.mesh_on_body])
@@ -168,6 +169,15 @@ def test_identity_grid_draws_straight_lines(draw):
     assert 0 < rows.mean() < 0.5 and 0 < columns.mean() < 0.5
     straight = rows[:, None] | columns[None]
     assert np.array_equal(marks[8:-8, 8:-8], straight[8:-8, 8:-8])
+
+
+@pytest.mark.parametrize("draw", [show.mesh_on_garment, show.mesh_on_body])
+def test_mesh_has_square_cells_with_level_lines_red_and_upright_lines_blue(draw):
+    pixels = array(draw(identity_grid(H, W), WHITE, lines=6))
+    red, blue = pixels[..., 0] - pixels[..., 2] > 40, pixels[..., 2] - pixels[..., 0] > 40
+    for ink, axis, count in ((red, 1, 8), (blue, 0, 6)):  # 64 x 48 pixels: 8 level lines for 6 upright ones
+        lines = np.concatenate(([False], ink.mean(axis) > 0.5, [False]))
+        assert (lines[1:] & ~lines[:-1]).sum() == count
 
 
 @pytest.mark.parametrize("draw", [show.mesh_on_garment, show.mesh_on_body])
@@ -246,7 +256,8 @@ def test_heat_gets_brighter_with_the_amount_and_saturates():
 def test_error_is_dark_exactly_where_images_agree():
     truth = random_image(seed=1) * 0.5
     image = truth.clone()
-    image[:, 10:20, 5:15] += 0.5
+    image[:, 10:15, 5:15] += 0.5
+    image[:, 15:20, 5:15] -= 0.5
     shown = array(show.error_image(image, truth, shown=H))
     different = (shown != shown[0, 0]).any(-1)
     expected = np.zeros((H, W), bool)
@@ -296,11 +307,16 @@ def test_more_steps_than_there_are_shows_each_once(trace):
     assert len(show.try_on_rows(trace, steps=50)[2].panels) == STEPS
 
 
-@pytest.mark.parametrize("missing", ["person", "target", "warp_grid", "control_points", "warped_garment", "refined_garment", "attention",
-                                     "image_without_emasc", "image_with_emasc", "image_pasted", "image"])  # fmt: skip
+OPTIONAL = (
+    "person", "target", "warp_grid", "control_points", "warped_garment", "refined_garment", "attention", "image_without_emasc",
+    "image_with_emasc", "image_pasted", "image",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("missing", OPTIONAL)
 def test_what_is_not_known_is_left_out(trace, missing):
     less = replace(trace, **{missing: None})
-    assert show.try_on_sheet(less).width == 1600
+    show.contact_sheet(show.try_on_rows(less, steps=2))
     if missing != "control_points":  # dots, not a panel
         assert len(titles(show.try_on_rows(less))) < len(titles(show.try_on_rows(trace)))
 

@@ -169,6 +169,11 @@ def test_fit_spline_continues_what_it_sees_where_it_sees_nothing():
     assert (fitted[0] - (regular_points(5).float() @ matrix.T + shift)).abs().max() < 1e-3
 
 
+def test_fit_spline_rests_where_nothing_is_visible():
+    fitted = fit_spline(torch.full((1, 16, 12, 2), torch.nan), torch.zeros(1, 1, 16, 12))
+    assert (fitted[0] - regular_points(5)).abs().max() < 1e-6
+
+
 # ---------------------------------------------------------------- second-order constraint
 
 

@@ -28,7 +28,7 @@ from ladi_mini.agnostic import Convention, one_of
 from ladi_mini.datasets import files
 from ladi_mini.datasets.photo import read_sample
 from ladi_mini.presets import CATEGORIES
-from ladi_mini.sample import InputError, InputWarning, TryOnSample
+from ladi_mini.sample import InputWarning, TryOnSample
 
 KEYPOINT_SIZE = (384, 512)  # (width, height) of the pictures on which the keypoints were detected
 
@@ -55,8 +55,8 @@ class DressCode(Dataset):
         one_of("order", order, ("paired", "unpaired"))
         one_of("convention", convention, ("ours", "released"))
         if split == "train" and order == "unpaired":
-            raise InputError(
-                "Dress Code has no unpaired training pairs, expected order='paired' for split='train'; choose the test split."
+            raise files.refuse(
+                "Dress Code", "has no unpaired training pairs", "order='paired' for split='train'", "choose the test split"
             )
         self.root, self.paired, self.height, self.width, self.convention = (
             Path(root),
@@ -66,20 +66,19 @@ class DressCode(Dataset):
             convention,
         )
         listing = "train_pairs.txt" if split == "train" else f"test_pairs_{order}.txt"
-        self.pairs = [
-            (one_of("category", category, CATEGORIES), person, garment)
-            for category in ([categories] if isinstance(categories, str) else categories)
-            for person, garment in files.read_pairs(self.root / category / listing)
-        ]
+        categories = (categories,) if isinstance(categories, str) else tuple(categories)
+        for category in categories:
+            one_of("category", category, CATEGORIES)
+        self.pairs = [(category, *pair) for category in categories for pair in files.read_pairs(self.root / category / listing)]
         self.captions = files.read_captions(self.root / "captions.json")
-        self.masked = {category: self._check(category) for category in dict.fromkeys(category for category, _, _ in self.pairs)}
+        self.masked = {category: self._check(category) for category in categories}
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> TryOnSample:
         category, person, garment = self.pairs[index]
-        folder, number = self.root / category, _number(person)
+        folder, number, stem = self.root / category, _number(person), Path(garment).stem
         return read_sample(
             folder / "images" / person,
             folder / "images" / garment,
@@ -89,9 +88,9 @@ class DressCode(Dataset):
             self.width,
             category,
             labels="dresscode",
-            garment_mask=folder / "masks" / f"{Path(garment).stem}.png" if self.masked[category] else None,
+            garment_mask=folder / "masks" / f"{stem}.png" if self.masked[category] else None,
             keypoint_size=KEYPOINT_SIZE,
-            caption=self.captions.get(f"{category}/{Path(garment).stem}", self.captions.get(Path(garment).stem, "")),
+            caption=self.captions.get(f"{category}/{stem}", self.captions.get(stem, "")),
             whiten=True,
             paired=self.paired,
             convention=self.convention,
@@ -105,13 +104,13 @@ class DressCode(Dataset):
         files.require_all(folder / "label_maps", [f"{_number(name)}_4.png" for name in people], "parse map")
         files.require_all(folder / "keypoints", [f"{_number(name)}_2.json" for name in people], "keypoint file")
         if self.convention == "ours" and not (folder / "masks").is_dir():
-            warnings.warn(f"{folder / 'masks'} does not exist, so garments are told from their white background; unpack the masks "
-                          "published with LaDI-VTON there.", InputWarning, stacklevel=3)  # fmt: skip
+            warnings.warn(f"{folder / 'masks'} does not exist, so garments are told from their white background; unpack the "
+                          "masks published with LaDI-VTON there.", InputWarning, stacklevel=3)  # fmt: skip
             return False
         files.require_all(folder / "masks", [f"{Path(name).stem}.png" for name in garments], "garment mask")
         return True
 
 
 def _number(name: str) -> str:
-    """ "000000" of "000000_0.jpg": what a person's files have in common."""
+    """What all files of a person share: 000000 of 000000_0.jpg."""
     return Path(name).stem.rsplit("_", 1)[0]

@@ -61,10 +61,14 @@ def refuse(where: object, fault: str, expected: str, fix: str) -> InputError:
 
 @dataclass
 class OpenPicture:
-    """A picture whose header was read and whose pixels were not; `where` is what messages call it: its path."""
+    """A picture whose header was read and whose pixels were not.
+
+    `where` is what messages call it, its path; one that came in memory is its owner's and not to be reduced.
+    """
 
     image: Image.Image
     where: str
+    in_memory: bool = False
 
     @property
     def size(self) -> tuple[int, int]:
@@ -74,7 +78,7 @@ class OpenPicture:
     def decode(self, at_least: tuple[int, int] | None = None) -> Image.Image:
         """The pixels, upright; of a JPEG at the smallest of its scales that holds `at_least` (width, height)."""
         try:
-            if at_least is not None:
+            if at_least is not None and not self.in_memory:
                 self.image.draft(self.image.mode, at_least if self.size == self.image.size else at_least[::-1])
             self.image.load()
             return ImageOps.exif_transpose(self.image) if _orientation(self.image) != 1 else self.image
@@ -86,14 +90,15 @@ class OpenPicture:
 def open_picture(source: Picture, what: str) -> OpenPicture:
     """Reads the header of `source`; `InputError` if it is missing, no picture, too large or too small."""
     where = named(source, what)
-    image = source if isinstance(source, Image.Image) else _open(require(source, what))
+    in_memory = isinstance(source, Image.Image)
+    image = source if in_memory else _open(require(source, what))
     width, height = image.size
     if width * height > MAX_PIXELS:
         fault = f"has {width} x {height} pixels ({width * height / 1e6:.0f} megapixels)"
         raise refuse(where, fault, f"at most {MAX_PIXELS / 1e6:.0f} megapixels", "scale it down")
     if min(width, height) < MIN_SIDE:
         raise refuse(where, f"has {width} x {height} pixels", f"at least {MIN_SIDE} a side", "give a larger picture")
-    return OpenPicture(image, where)
+    return OpenPicture(image, where, in_memory)
 
 
 def open_photo(source: Picture, what: str) -> OpenPicture:
@@ -234,6 +239,8 @@ def _open(path: Path) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int:
+    if "exif" not in image.info:  # asked all the same, a PNG would be decoded to look for a note after its pixels
+        return 1
     try:
         return image.getexif().get(EXIF_ORIENTATION, 1)
     except DAMAGE:  # a damaged note is no note

@@ -53,7 +53,7 @@ class Fit:
 
     def labels(self, image: Image.Image) -> np.ndarray:
         """(H, W) uint8, each pixel one of the map's own labels; padded with 0, background."""
-        return self._pad(np.asarray(image.resize(self.inner, Image.Resampling.NEAREST)), 0)
+        return self._pad(np.array(image.resize(self.inner, Image.Resampling.NEAREST)), 0)
 
     def points(self, points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """(N, 2) pixels (x, y) of a picture of `size` (width, height) -> pixels of the fitted picture."""

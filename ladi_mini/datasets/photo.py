@@ -100,11 +100,12 @@ def read_sample(
 
     fit = Fit.plan(photo.size, height, width, squash=released)
     if fit.padded:
-        _warn(photo, f"is {_by(photo.size)} pixels, not of the shape {_by((width, height))}; it is fitted in whole with its sides "
+        _warn(photo, f"is {_by(photo.size)} pixels, not of the shape {_by((width, height))}; it is fitted in whole, its sides "
               "filled, so the person gets smaller: crop it around the person")  # fmt: skip
     points = fit.points(points, keypoint_size)
     parse_map = fit.labels(parse_picture.decode())
     labels = _check_parse(parse_picture, parse_map, points, seen, labels)
+    atr = labels == "dresscode"
     image = _scale(fit.picture(photo.decode(None if released else fit.inner)))
     garment_pixels, garment_region = _cut_out(flat, mask_picture, height, width, whiten, released)
 
@@ -116,16 +117,13 @@ def read_sample(
     if paired:
         worn = agnostic.garment_region(parse_map, category, labels=labels, convention=convention)
         warped = torch.where(worn.bool(), image, torch.ones_like(image))
-    converted = (
-        agnostic.to_vitonhd_labels(parse_map, points, seen) if labels == "dresscode" else torch.from_numpy(parse_map).long()
-    )
     return TryOnSample(
         person=image,
         garment=_scale(garment_pixels),
         garment_mask=torch.from_numpy(garment_region.astype(np.float32))[None],
         inpaint_mask=mask,
         pose_map=agnostic.pose_map(points, seen, height, width, convention=convention),
-        parse=converted,
+        parse=agnostic.to_vitonhd_labels(parse_map, points, seen) if atr else torch.from_numpy(parse_map).long(),
         keypoints=torch.from_numpy(points.astype(np.float32)),
         keypoint_visible=torch.from_numpy(seen),
         category=category,
@@ -193,15 +191,13 @@ def _check_parse(source: OpenPicture, parse: np.ndarray, points: np.ndarray, see
     present = np.flatnonzero(np.bincount(parse.ravel(), minlength=256)).tolist()
     unknown = [label for label in present if label >= len(names)]
     if unknown:
-        expected = f"0 to {len(names) - 1}, the labels of {labels}"
-        raise refuse(
-            source.where, f"has unknown labels {unknown[:5]}", expected, "save label numbers, or name the right label set"
-        )
+        fault, expected = f"has unknown labels {unknown[:5]}", f"0 to {len(names) - 1}, the labels of {labels}"
+        raise refuse(source.where, fault, expected, "save label numbers, or name the right label set")
     if present == [0]:
         raise refuse(source.where, "is all background", "a person", "parse a photograph that shows one")
     if under_nose is not None and names[under_nose] not in HEAD:
-        _warn(source, f"has {names[under_nose]!r} where the keypoints have the nose; check that both were made from this photograph "
-              "and that the label set is right")  # fmt: skip
+        _warn(source, f"has {names[under_nose]!r} where the keypoints have the nose; check that both were made from this "
+              "photograph and that the label set is right")  # fmt: skip
     if _mirrored(parse, points, seen, LABEL_SETS[labels]):
         _warn(source, "has left and right arm the other way round than the keypoints; check whether one of them was mirrored")
     return labels
@@ -226,8 +222,8 @@ def _under(parse: np.ndarray, point: np.ndarray) -> int:
 
 def _scale(pixels: np.ndarray) -> torch.Tensor:
     """(H, W, 3) uint8 -> (3, H, W) float32 in [-1, 1]."""
-    planes = torch.from_numpy(np.array(pixels)).permute(2, 0, 1).contiguous()
-    return planes.float().div_(127.5).sub_(1)
+    planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    return torch.from_numpy(planes).float().div_(127.5).sub_(1)
 
 
 def _by(size: tuple[int, int]) -> str:

@@ -42,5 +42,6 @@ class ClipStage(Stage):
     @torch.no_grad()
     def validate(self, table):
         image, text = self.features(table)
-        to_text, to_image = retrieval_accuracy(image, text)
+        said = torch.unique(table["input_ids"], dim=0, return_inverse=True)[1]  # two garments may have one caption
+        to_text, to_image = retrieval_accuracy(image, text, said)
         return {"image_to_text_top1": float(to_text), "text_to_image_top1": float(to_image), "chance": 1 / len(image)}

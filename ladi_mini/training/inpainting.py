@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from ladi_mini.checkpoints import build_component
+from ladi_mini.clip import tokenize
 from ladi_mini.diffusion import add_noise, alphas_cumprod, encode
 from ladi_mini.inversion import caption_prompts, encode_prompt
 from ladi_mini.training.stage import Stage, Tensors, collect
@@ -32,8 +33,7 @@ def latent_columns(stage: Stage, batch) -> Tensors:
 
 def encode_texts(stage: Stage, texts: list[str]) -> torch.Tensor:
     """(B, L, D) hidden states of sentences without placeholders."""
-    ids = stage.models["tokenizer"](texts, padding="max_length", truncation=True, return_tensors="pt",
-                                    max_length=stage.preset.context_length).input_ids  # fmt: skip
+    ids = tokenize(stage.models["tokenizer"], texts)
     return encode_prompt(stage.models["text_encoder"], ids.to(stage.models.device))
 
 

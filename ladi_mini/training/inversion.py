@@ -8,7 +8,7 @@ Choices made here
 import torch
 
 from ladi_mini.checkpoints import build_component
-from ladi_mini.clip import clip_pixels
+from ladi_mini.clip import clip_pixels, tokenize
 from ladi_mini.inversion import encode_prompt, placeholder_id, prompts
 from ladi_mini.training.inpainting import draw_noise, fixed_time_losses, latent_columns, noise_loss
 from ladi_mini.training.stage import Stage, Tensors, collect
@@ -17,9 +17,7 @@ from ladi_mini.training.stage import Stage, Tensors, collect
 def word_columns(stage: Stage, batch) -> Tensors:
     """The image tower's hidden states of the garments, and the prompts with placeholders."""
     pixels = clip_pixels(batch.garment.to(stage.models.device), stage.preset.vision_size)
-    texts = prompts(batch.category, stage.preset.pseudo_words)
-    ids = stage.models["tokenizer"](texts, padding="max_length", truncation=True, return_tensors="pt",
-                                    max_length=stage.preset.context_length).input_ids  # fmt: skip
+    ids = tokenize(stage.models["tokenizer"], prompts(batch.category, stage.preset.pseudo_words))
     hidden = stage.models["image_encoder"](pixels).last_hidden_state
     return {"image_hidden": hidden.half().cpu(), "input_ids": ids}
 

@@ -7,6 +7,8 @@ Choices made here
 - Nothing here draws random numbers; colours are (r, g, b) from 0 to 255.
 """
 
+from functools import cache, lru_cache
+
 import cv2
 import numpy as np
 
@@ -15,11 +17,15 @@ Colour = tuple[float, float, float]
 
 
 class Canvas:
-    """A transparent layer: `image` (h, w, 4) uint8 premultiplied RGBA and `label` (h, w) uint8, 0 where nothing is drawn."""
+    """A transparent layer: `image` (h, w, 4) uint8 premultiplied RGBA and `label` (h, w) uint8, 0 where nothing is drawn.
+
+    `box` is the (rows, columns) that hold everything drawn so far, as slices.
+    """
 
     def __init__(self, height: int, width: int):
         self.image = np.zeros((height, width, 4), np.uint8)
         self.label = np.zeros((height, width), np.uint8)
+        self._low, self._high = [width, height], [0, 0]
 
     def fill(self, points: np.ndarray, colour: Colour, label: int | None = None):
         """A filled polygon; `points` (N, 2) in picture heights. With a label, its pixels get that label."""
@@ -27,15 +33,23 @@ class Canvas:
         cv2.fillPoly(self.image, [pixels], (*colour, 255), cv2.LINE_AA, SHIFT)
         if label is not None:
             cv2.fillPoly(self.label, [pixels], label, cv2.LINE_8, SHIFT)
+            for axis in (0, 1):
+                column = pixels[:, axis]
+                self._low[axis] = min(self._low[axis], (int(column.min()) >> SHIFT) - 1)
+                self._high[axis] = max(self._high[axis], (int(column.max()) >> SHIFT) + 3)
 
-    def over(self, picture: np.ndarray) -> np.ndarray:
+    @property
+    def box(self) -> tuple[slice, slice]:
+        h, w = self.label.shape
+        (x0, y0), (x1, y1) = self._low, self._high
+        return slice(min(max(y0, 0), h), min(max(y1, 0), h)), slice(min(max(x0, 0), w), min(max(x1, 0), w))
+
+    def over(self, picture: np.ndarray):
         """This layer laid over `picture` (h, w, 3) uint8, in place."""
-        rows, columns = np.flatnonzero(self.image[..., 3].any(1)), np.flatnonzero(self.image[..., 3].any(0))
-        if len(rows) == 0:
-            return picture
-        box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-        lay_over(picture[box], self.image[box][..., :3], self.image[box][..., 3])
-        return picture
+        box = self.box
+        above = self.image[box]
+        if above.size:
+            lay_over(picture[box], cv2.cvtColor(above, cv2.COLOR_BGRA2BGR), cv2.extractChannel(above, 3))
 
 
 def lay_over(picture: np.ndarray, premultiplied: np.ndarray, alpha: np.ndarray):
@@ -46,15 +60,19 @@ def lay_over(picture: np.ndarray, premultiplied: np.ndarray, alpha: np.ndarray):
 
 def to_pixels(points: np.ndarray, height: int) -> np.ndarray:
     """Points in picture heights as OpenCV's fixed-point pixel coordinates (a pixel's centre is a whole number)."""
-    return np.round((np.asarray(points, np.float64) * height - 0.5) * (1 << SHIFT)).astype(np.int32)
+    one = 1 << SHIFT
+    return np.rint(np.asarray(points) * (height * one) - 0.5 * one).astype(np.int32)
 
 
-def ellipse(centre, radii, angle: float = 0.0, points: int = 28) -> np.ndarray:
-    """(points, 2) outline of an ellipse turned by `angle` radians."""
+@cache
+def _circle(points: int) -> np.ndarray:
     t = np.linspace(0, 2 * np.pi, points, endpoint=False)
-    x, y = radii[0] * np.cos(t), radii[1] * np.sin(t)
-    c, s = np.cos(angle), np.sin(angle)
-    return np.stack((centre[0] + c * x - s * y, centre[1] + s * x + c * y), 1)
+    return np.stack((np.cos(t), np.sin(t)), 1)
+
+
+def ellipse(centre, radii, points: int = 24) -> np.ndarray:
+    """(points, 2) outline of an ellipse with its axes along x and y."""
+    return np.asarray(centre) + _circle(points) * np.asarray(radii)
 
 
 def smooth(knots, values, at) -> np.ndarray:
@@ -62,36 +80,54 @@ def smooth(knots, values, at) -> np.ndarray:
     knots, values = np.asarray(knots, float), np.asarray(values, float)
     step, rise = np.diff(knots), np.diff(values)
     slope = rise / step
-    inner = np.where(slope[1:] * slope[:-1] > 0, 2 * slope[1:] * slope[:-1] / (slope[1:] + slope[:-1] + 1e-12), 0.0)
-    tangent = np.concatenate(([slope[0]], inner, [slope[-1]]))
-    at = np.clip(at, knots[0], knots[-1])
-    i = np.clip(np.searchsorted(knots, at, side="right") - 1, 0, len(step) - 1)
-    t = (at - knots[i]) / step[i]
-    h = step[i]
-    return (
-        values[i] * (1 + 2 * t) * (1 - t) ** 2
-        + tangent[i] * h * t * (1 - t) ** 2
-        + values[i + 1] * t * t * (3 - 2 * t)
-        + tangent[i + 1] * h * t * t * (t - 1)
-    )
+    product = slope[1:] * slope[:-1]
+    tangent = np.zeros(len(knots))
+    tangent[1:-1] = np.where(product > 0, 2 * product / (slope[1:] + slope[:-1] + 1e-12 * (product <= 0)), 0.0)
+    tangent[0], tangent[-1] = slope[0], slope[-1]
+    place = np.interp(at, knots, np.arange(len(knots)))
+    i = np.minimum(place.astype(int), len(step) - 1)
+    t = place - i
+    a, b = tangent[i] * step[i], tangent[i + 1] * step[i]
+    r = rise[i]
+    return values[i] + t * (a + t * (3 * r - 2 * a - b + t * (a + b - 2 * r)))
+
+
+@cache
+def _curve_weights(per_piece: int) -> np.ndarray:
+    t = np.linspace(0, 1, per_piece, endpoint=False)
+    return 0.5 * np.stack((-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, -(t**2) + t**3), 1)
+
+
+@lru_cache(maxsize=1024)
+def _fixed_curve(points: tuple, per_piece: int) -> np.ndarray:
+    return _curve(np.array(points, float), per_piece)
+
+
+def _curve(p: np.ndarray, per_piece: int) -> np.ndarray:
+    n = len(p)
+    padded = np.empty((n + 2, 2))
+    padded[1:-1], padded[0], padded[-1] = p, 2 * p[0] - p[1], 2 * p[-1] - p[-2]
+    windows = np.stack((padded[: n - 1], padded[1:n], padded[2 : n + 1], padded[3:]), 1)
+    pieces = _curve_weights(per_piece) @ windows
+    return np.concatenate((pieces.reshape(-1, 2), p[-1:]))
 
 
 def curve(points, per_piece: int = 6) -> np.ndarray:
-    """A Catmull-Rom curve through `points` (N, 2)."""
-    p = np.asarray(points, float)
-    p = np.concatenate((2 * p[:1] - p[1:2], p, 2 * p[-1:] - p[-2:-1]))
-    t = np.linspace(0, 1, per_piece, endpoint=False)[:, None]
-    a, b, c, d = (p[k : len(p) - 3 + k, None] for k in range(4))
-    pieces = 0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
-    return np.concatenate((pieces.reshape(-1, 2), p[-2:-1]))
+    """A Catmull-Rom curve through `points` (N, 2); shapes given as tuples are computed once."""
+    return _fixed_curve(points, per_piece) if isinstance(points, tuple) else _curve(np.asarray(points, float), per_piece)
 
 
 def band(centre_line: np.ndarray, half_width) -> np.ndarray:
     """The outline of a line (N, 2) with a half width (a number or (N,)): a limb, a strand, a stroke."""
-    direction = np.gradient(centre_line, axis=0)
-    direction /= np.linalg.norm(direction, axis=1, keepdims=True) + 1e-9
-    normal = np.stack((-direction[:, 1], direction[:, 0]), 1) * np.broadcast_to(half_width, len(centre_line))[:, None]
-    return np.concatenate((centre_line + normal, (centre_line - normal)[::-1]))
+    p = np.asarray(centre_line)
+    direction = np.empty_like(p)
+    direction[1:-1] = p[2:] - p[:-2]
+    direction[0], direction[-1] = p[1] - p[0], p[-1] - p[-2]
+    length = np.hypot(direction[:, 0], direction[:, 1]) + 1e-9
+    normal = np.empty_like(p)
+    normal[:, 0], normal[:, 1] = -direction[:, 1], direction[:, 0]
+    normal *= (half_width / length)[:, None]
+    return np.concatenate((p + normal, (p - normal)[::-1]))
 
 
 def mix(a: Colour, b: Colour, t: float) -> Colour:
@@ -102,3 +138,8 @@ def mix(a: Colour, b: Colour, t: float) -> Colour:
 def shade(colour: Colour, t: float) -> Colour:
     """Darker by `t` (or lighter if negative), a little bluer in the dark, as shadows are."""
     return mix(colour, (28, 24, 44), t) if t > 0 else mix(colour, (255, 252, 246), -t)
+
+
+def skin_shade(skin: Colour, t: float) -> Colour:
+    """Skin in the shade: darker and warmer."""
+    return mix(skin, (96, 36, 34), t)

@@ -129,7 +129,7 @@ class Worn:
 
     picture: np.ndarray
     label: np.ndarray
-    place: np.ndarray
+    place: tuple[np.ndarray, np.ndarray]
     owner: np.ndarray
 
 
@@ -163,29 +163,30 @@ class Scene:
     def _backdrop(self, rng: np.random.Generator, close: bool) -> np.ndarray:
         colour = BACKDROPS[rng.integers(len(BACKDROPS))]
         kind = str(rng.choice(("plain", "gradient", "glow", "floor")))
-        y = (np.arange(self.height) + 0.5)[:, None] / self.height
-        x = (np.arange(self.width) + 0.5)[None] / self.height
-        amount = {
-            "plain": lambda: 0.0 * y + 0.0 * x,
-            "gradient": lambda: 0.22 * (y - 0.5) + 0.0 * x,
-            "glow": lambda: 0.35 * np.minimum((x - 0.375) ** 2 + (y - 0.42) ** 2, 0.4),
-            "floor": lambda: 0.1 * np.clip((y - 0.86) * 60 + 0.5, 0, 1) * (not close) + 0.06 * y + 0.0 * x,
-        }[kind]()
-        amount = amount.astype(np.float32)[..., None]
-        dark = np.array(shade(colour, 0.5), np.float32)
-        light = np.array(colour, np.float32)
-        picture = np.clip(light + amount * (dark - light), 0, 255).round().astype(np.uint8)
+        light, dark = np.array(colour, np.float32), np.array(shade(colour, 0.5), np.float32)
+        y = (np.arange(self.height, dtype=np.float32) + 0.5)[:, None] / self.height
+        picture = np.empty((self.height, self.width, 3), np.uint8)
+        if kind == "glow":
+            rows, columns = np.mgrid[0:64, 0:48] / 64.0 + 0.5 / 64
+            amount = 0.35 * np.minimum((columns - 0.375) ** 2 + (rows - 0.42) ** 2, 0.4)
+            small = light + amount[..., None].astype(np.float32) * (dark - light)
+            picture[:] = cv2.resize(small, (self.width, self.height), interpolation=cv2.INTER_LINEAR)
+        else:
+            amount = {"plain": 0.0 * y, "gradient": 0.22 * (y - 0.5), "floor": 0.06 * y}[kind]
+            if kind == "floor" and not close:
+                amount = amount + 0.1 * np.clip((y - 0.86) * 60 + 0.5, 0, 1)
+            picture[:] = np.clip(light + amount * (dark - light), 0, 255).round()[:, None]
         if not close:
             shadow = Canvas(self.height, self.width)
-            mean = mix(colour, dark, 0.3)
-            shadow.fill(self.frame(ellipse((0, 0.998), (0.15, 0.014))), mean)
+            shadow.fill(self.frame(ellipse((0, 0.998), (0.15, 0.014))), mix(colour, dark, 0.3), 1)
             shadow.over(picture)
         return picture
 
     def dress(self, garment: Garment, flat: Flat) -> Worn:
         """The person wearing `garment`."""
         shape = self.height, self.width
-        worn = Worn(self.background.copy(), np.zeros(shape, np.uint8), np.zeros((*shape, 2), np.float32), np.zeros(shape, np.uint8))
+        place = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        worn = Worn(self.background.copy(), np.zeros(shape, np.uint8), place, np.zeros(shape, np.uint8))
         outfit = [(garment, flat, True)]
         if self.companion:
             lower_first = self.category == "upper_body" or not self.tucked
@@ -204,6 +205,7 @@ class Scene:
                 self._over(worn, self.shoes)
         if self.category == "dresses" and self.shoes:
             self._over(worn, self.shoes)
+        self._shade_under_arms(worn)
         self._over(worn, self.arms)
         for piece, piece_flat, known in outfit:
             for index, part in enumerate(piece_flat.parts):
@@ -214,12 +216,29 @@ class Scene:
         return worn
 
     def _over(self, worn: Worn, layer: Canvas):
+        """A layer over the picture. Where it is not opaque the label below stays: the pixel still shows what is there."""
         layer.over(worn.picture)
-        covered = layer.image[..., 3] > 0
-        worn.owner[covered] = 0
-        np.copyto(worn.label, layer.label, where=(layer.label > 0) & (layer.image[..., 3] > 250))
+        box = layer.box
+        alpha = cv2.extractChannel(layer.image[box], 3) if layer.image[box].size else np.zeros((0, 0), np.uint8)
+        np.copyto(worn.owner[box], 0, where=alpha > 0)
+        np.copyto(worn.label[box], layer.label[box], where=(alpha > 250) & (layer.label[box] > 0))
+
+    def _shade_under_arms(self, worn: Worn):
+        """Arms darken the cloth beside and below them, and only cloth: the shadow goes with the garment."""
+        box = self.arms.box
+        alpha = cv2.extractChannel(self.arms.image[box], 3)
+        if not alpha.size:
+            return
+        size = max(3, int(0.014 * self.frame.scale * self.height) | 1)
+        drop = int(0.005 * self.frame.scale * self.height)
+        alpha = cv2.blur(np.roll(alpha, drop, 0), (size, size))
+        cloth = (worn.label[box] == LABEL["upper"]) | (worn.label[box] == LABEL["dress"])
+        dark = cv2.multiply(alpha, cloth.view(np.uint8), scale=0.2)
+        picture = worn.picture[box]
+        cv2.multiply(picture, cv2.cvtColor(255 - dark, cv2.COLOR_GRAY2BGR), dst=picture, scale=1 / 255)
 
     def _wear(self, worn: Worn, garment: Garment, flat: Flat, part: Part, number: int):
+        """A part of a garment over the picture; `number` is 0 if its warp is not asked for."""
         place = (_place_sleeve if part.arm is not None else _place_panel)(self, garment, flat, part)
         if place is None:
             return
@@ -227,16 +246,17 @@ class Scene:
         map_x, map_y = x * self.height - 0.5, y * self.height - 0.5
         alpha = cv2.remap(part.alpha, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         cloth = cv2.remap(part.image, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        factor = np.clip(light * 255, 0, 255).astype(np.uint8)
-        factor = cv2.multiply(factor, alpha, scale=1 / 255)
+        factor = cv2.multiply(alpha, light, scale=1.0, dtype=cv2.CV_8U)
         premultiplied = cv2.multiply(cloth, cv2.cvtColor(factor, cv2.COLOR_GRAY2BGR), scale=1 / 255)
         lay_over(worn.picture[box], premultiplied, alpha)
-        worn.label[box][alpha > 12] = garment_label(garment)
-        worn.owner[box][alpha > 0] = 0
+        touched = alpha > 12
+        np.copyto(worn.label[box], garment_label(garment), where=touched)
+        np.copyto(worn.owner[box], 0, where=touched)
         if number:
             inside = alpha > 250
-            worn.owner[box][inside] = number
-            worn.place[box][inside] = np.stack((x, y), -1)[inside]
+            np.copyto(worn.owner[box], number, where=inside)
+            np.copyto(worn.place[0][box], x, where=inside)
+            np.copyto(worn.place[1][box], y, where=inside)
 
 
 def _box(scene: Scene, low: np.ndarray, high: np.ndarray):
@@ -304,11 +324,10 @@ def _limit(scene: Scene, garment: Garment, left: np.ndarray, right: np.ndarray):
     """Skirts stay in the region that any garment of their category may fill, so that the unpaired truth is well posed."""
     if garment.attributes.category == "upper_body":
         return left, right
-    body = scene.body
-    shoulders = abs(body.arms[1].shoulder[0] - body.arms[0].shoulder[0])
-    room = 0.37 * shoulders
-    hips = body.leg_axis(1, np.array((HIP, KNEE, ANKLE))), body.leg_axis(-1, np.array((HIP, KNEE, ANKLE)))
-    limits = smooth((HIP, KNEE, ANKLE), hips[0] + room, LEVELS), smooth((HIP, KNEE, ANKLE), hips[1] - room, LEVELS)
+    body, points = scene.body, people.keypoints(scene.body, Frame(1.0, 0.0, 0.0))
+    room = 0.4 * abs(points[5, 0] - points[2, 0]) - 0.005  # the mask's hull of the legs, less a seam
+    knots = (HIP, KNEE, ANKLE)
+    low, high = np.interp(LEVELS, knots, points[8:11, 0] - room), np.interp(LEVELS, knots, points[11:14, 0] + room)
     below = LEVELS > HIP
 
     def soft(edge, limit, sign):
@@ -316,7 +335,7 @@ def _limit(scene: Scene, garment: Garment, left: np.ndarray, right: np.ndarray):
         over = np.maximum(sign * (edge - start), 0.0)
         return np.where(below & (over > 0), start + sign * 0.02 * np.tanh(over / 0.02), edge)
 
-    return soft(left, limits[1], -1), soft(right, limits[0], 1)
+    return soft(left, low, -1), soft(right, high, 1)
 
 
 def _place_sleeve(scene: Scene, garment: Garment, flat: Flat, part: Part):
@@ -340,7 +359,8 @@ def _place_sleeve(scene: Scene, garment: Garment, flat: Flat, part: Part):
     q = (d / widths[..., 0]).astype(np.float32)
     away = part.arm
     flat_d = q * widths[..., 1]
-    along = away.length * s
+    # above the shoulder the sleeve's cap is round on every arm
+    along = np.where(s > 0, away.length, arm.length * np.float32(np.interp(0, SLEEVE_S, part.arm_half_width) / np.interp(0, SLEEVE_S, half))) * s
     across = np.array((-away.a[1], away.a[0]))
     fx = (away.shoulder[0] + away.a[0] * along + across[0] * flat_d).astype(np.float32)
     fy = (away.shoulder[1] + away.a[1] * along + across[1] * flat_d).astype(np.float32)
@@ -367,15 +387,16 @@ def _folds(scene: Scene, garment: Garment, part: Part, u: np.ndarray, v: np.ndar
 
     category = garment.attributes.category
     if category != "lower_body":
-        looseness = 1.0 + 20 * (garment.ease - 0.008)
+        looseness = 0.7 + 25 * max(garment.ease - 0.006, 0.0)
         for side, arm in zip((-1, 1), body.arms, strict=True):
             raised = float(np.clip((arm.elbow[0] - arm.shoulder[0]) * side / 0.12, 0, 1))
-            at_u = 0.5 + 0.33 * side
-            light = light - ridge(at_u, 0.275, 0.035, 0.05, -3.2 * side, 0.09 * (0.4 + raised) * looseness)
-            light = light - ridge(at_u - 0.1 * side, 0.305, 0.03, 0.05, -2.4 * side, 0.06 * raised)
-        pull = float(np.clip(body.sway - body.lean, -0.02, 0.02)) / 0.02
-        light = light - ridge(0.22, WAIST + 0.01, 0.09, 0.012, 0.0, 0.05 + 0.04 * pull)
-        light = light - ridge(0.78, WAIST + 0.012, 0.09, 0.012, 0.0, 0.05 - 0.04 * pull)
+            light = light - ridge(0.5 + 0.36 * side, 0.272, 0.022, 0.036, -4.0 * side, 0.07 * (0.5 + raised) * looseness)
+            light = light - ridge(0.5 + 0.29 * side, 0.292, 0.018, 0.045, -3.0 * side, 0.05 * (0.3 + raised) * looseness)
+        pull = 20 * float(np.clip(body.sway - body.lean, -0.02, 0.02))
+        for side in (-1, 1):
+            deep = 0.045 * looseness * (1 + 0.8 * side * pull)
+            light = light - ridge(0.5 + 0.4 * side, WAIST - 0.004, 0.1, 0.0065, 0.0, deep)
+            light = light - ridge(0.5 + 0.37 * side, WAIST + 0.022, 0.12, 0.007, 0.0, 0.8 * deep)
     if category == "dresses" or garment.attributes.kind == "skirt":
         deep = np.clip((v - WAIST - 0.03) / 0.2, 0, 1) * min(0.06 + 0.25 * garment.flare, 0.12)
         phase = 2.0 * body.turn + 30 * body.sway
@@ -407,9 +428,8 @@ def _shrink_labels(label: np.ndarray, factor: int, first: int) -> np.ndarray:
 def _shrink_grid(worn: Worn, flat: Flat, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """The warp at picture size, (H, W, 2) in [-1, 1] with corner centres at -1 and 1, and where it is valid."""
     factor = worn.owner.shape[0] // height
-    blocks = worn.owner.reshape(height, factor, width, factor)
-    low, high = blocks.min((1, 3)), blocks.max((1, 3))
-    place = cv2.resize(worn.place, (width, height), interpolation=cv2.INTER_AREA)
+    low, high = (_reduce(worn.owner, factor, pick) for pick in (np.minimum, np.maximum))
+    place = np.stack([cv2.resize(p, (width, height), interpolation=cv2.INTER_AREA) for p in worn.place], -1)
     canvas = worn.owner.shape[0]
     rows = np.clip((place[..., 1] * canvas).astype(int), 0, flat.owner.shape[0] - 1)
     columns = np.clip((place[..., 0] * canvas).astype(int), 0, flat.owner.shape[1] - 1)
@@ -418,6 +438,17 @@ def _shrink_grid(worn: Worn, flat: Flat, height: int, width: int) -> tuple[np.nd
     grid = (place * height - 0.5) * 2 / (size - 1) - 1
     grid = np.where(valid[..., None], grid, 0)
     return np.clip(_extend(grid.astype(np.float32), valid), -1, 1), valid
+
+
+def _reduce(values: np.ndarray, factor: int, pick) -> np.ndarray:
+    """The least or greatest value of each factor x factor block."""
+    rows = values[::factor]
+    for k in range(1, factor):
+        rows = pick(rows, values[k::factor])
+    columns = rows[:, ::factor]
+    for k in range(1, factor):
+        columns = pick(columns, rows[:, k::factor])
+    return columns
 
 
 def _extend(grid: np.ndarray, valid: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ Choices made here
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -51,6 +52,11 @@ PAIRS = {  # what goes with a colour, for patterns, trims and prints
 TROUSER_COLOURS = ("navy", "black", "charcoal", "grey", "beige", "olive", "brown", "blue", "white", "burgundy", "teal", "rust", "cream", "sky")
 
 
+_SLEEVE_KNOTS = np.linspace(0, 1, 41)
+_SLEEVE_EASE = smooth((0.0, 0.25, 1.0), (0.3, 1.0, 0.9), _SLEEVE_KNOTS)
+AVERAGE, STRIDE = Body(), Body(stance=0.062)
+
+
 @dataclass(frozen=True)
 class Garment:
     """A garment's attributes (what a caption says) and its cut, in body heights of the average body."""
@@ -80,34 +86,39 @@ class Garment:
     def second(self) -> Colour:
         return COLOURS[self.attributes.second] if self.attributes.second else shade(self.colour, 0.2)
 
+    @cached_property
+    def _eases(self) -> dict:
+        """Room between body and cloth at `LEVELS`; `skirt` is a dress's or skirt's share of flare."""
+        v = LEVELS
+        return {
+            "top": smooth((SHOULDER, ARMPIT, WAIST, HIP), (0.003, self.ease, self.waist_ease, self.hem_ease), v),
+            "leg": smooth((WAIST, HIP, KNEE, ANKLE), (0.003, self.ease, self.ease * 1.1 + 0.3 * self.flare, self.ease + self.flare), v),
+        }
+
     def torso_edges(self, body: Body, v) -> tuple[np.ndarray, np.ndarray]:
         """x of the left and right edge (in the picture) of the one panel of a top, a dress or a skirt, at heights `v`."""
-        category = self.attributes.category
-        if category == "upper_body":
-            ease = smooth((SHOULDER, ARMPIT, WAIST, HIP), (0.003, self.ease, self.waist_ease, self.hem_ease), v)
-            half = body.half_width(v) + ease
-        else:
+        half = body.half_width(LEVELS) + self._eases["top"]
+        if self.attributes.category != "upper_body":
             end = max(self.end, HIP + 0.02)
             waist = body.waist + self.waist_ease
             hip = max(body.hip + self.hem_ease, waist + 0.008)
-            skirt = smooth((WAIST, HIP, end), (waist, hip, hip + self.flare * (end - HIP)), v)
-            ease = smooth((SHOULDER, ARMPIT, WAIST), (0.003, self.ease, self.waist_ease), v)
-            half = np.where(v < WAIST, body.half_width(v) + ease, skirt)
-        middle = body.middle(v)
+            skirt = smooth((WAIST, HIP, end), (waist, hip, hip + self.flare * (end - HIP)), LEVELS)
+            half = np.where(LEVELS < WAIST, half, skirt)
+        middle, half = body.middle(v), np.interp(v, LEVELS, half)
         return middle - half, middle + half
 
     def leg_edges(self, body: Body, side: int, v) -> tuple[np.ndarray, np.ndarray]:
         """x of the left and right edge of one trouser leg's panel, which reaches to the middle above the crotch."""
-        ease = smooth((WAIST, HIP, KNEE, ANKLE), (0.003, self.ease, self.ease * 1.1 + 0.3 * self.flare, self.ease + self.flare), v)
+        ease = np.interp(v, LEVELS, self._eases["leg"])
         middle, axis = body.middle(v), body.leg_axis(side, v)
         half = body.leg_half_width(v) + ease
         outer = np.where(v < HIP, middle + side * (body.half_width(v) + ease), axis + side * half)
-        inner = np.where(v < CROTCH, middle, np.where(side * (axis - side * half - middle) > 0, axis - side * half, middle))
+        inner = np.where((v < CROTCH) | (side * (axis - side * half - middle) < 0), middle, axis - side * half)
         return (outer, inner) if side < 0 else (inner, outer)
 
     def sleeve_half_width(self, arm: Arm, s):
         """Half a sleeve's width at `s` along the arm."""
-        ease = smooth((0.0, 0.25, 1.0), (self.sleeve_ease * 0.3, self.sleeve_ease, self.sleeve_ease * 0.9), s)
+        ease = np.interp(s, _SLEEVE_KNOTS, _SLEEVE_EASE) * self.sleeve_ease
         return arm.half_width(s) + ease
 
 
@@ -118,6 +129,7 @@ class Part:
     name: str  # torso, right_sleeve, left_sleeve, right_leg, left_leg, hood
     image: np.ndarray  # (h, w, 3) uint8, cloth everywhere
     alpha: np.ndarray  # (h, w) uint8
+    box: tuple[slice, slice]  # rows and columns that hold its coverage
     side: int = 0
     arm: Arm | None = None  # in picture heights
     arm_half_width: np.ndarray | None = None  # at SLEEVE_S, picture heights
@@ -222,8 +234,18 @@ class _Brush:
         self.height, self.scale, self.origin = height, scale, origin
 
     def __call__(self, image: np.ndarray, points, colour):
-        pixels = to_pixels(self.origin + self.scale * np.asarray(points, float), self.height)
+        pixels = to_pixels(self.origin + self.scale * np.asarray(points), self.height)
         cv2.fillPoly(image, [pixels], colour, cv2.LINE_AA, SHIFT)
+
+    def cut(self, shape: tuple[int, int], *outlines) -> tuple[np.ndarray, tuple[slice, slice]]:
+        """The coverage of outlines, (h, w) uint8, and the box that holds it."""
+        alpha = np.zeros(shape, np.uint8)
+        for outline in outlines:
+            self(alpha, outline, 255)
+        points = (self.origin + self.scale * np.concatenate(outlines)) * self.height
+        x0, y0 = np.maximum(np.floor(points.min(0)).astype(int) - 2, 0)
+        x1, y1 = np.ceil(points.max(0)).astype(int) + 2
+        return alpha, (slice(y0, min(y1, shape[0])), slice(x0, min(x1, shape[1])))
 
 
 def draw_flat(garment: Garment, height: int, width: int) -> Flat:
@@ -234,7 +256,7 @@ def draw_flat(garment: Garment, height: int, width: int) -> Flat:
     if a.neckline in ("hood", "high"):
         top = 0.118 if a.neckline == "hood" else 0.135
     end = garment.end
-    half = max(np.abs(garment.torso_edges(Body(), np.array((ARMPIT, end)))).max(), 0.1)
+    half = max(np.abs(garment.torso_edges(AVERAGE, np.array((ARMPIT, end)))).max(), 0.1)
     if a.kind in ("trousers", "shorts"):
         half = 0.062 + 0.5 * 0.088 + garment.ease + garment.flare
     if a.sleeves == "long-sleeve":
@@ -252,21 +274,20 @@ def draw_flat(garment: Garment, height: int, width: int) -> Flat:
     draw = {"upper_body": _cut_top, "dresses": _cut_top, "lower_body": _cut_skirt if a.kind == "skirt" else _cut_trousers}[a.category]
     draw(flat, garment, brush, weight, table, aspect)
     for index, part in enumerate(flat.parts):
+        box = part.box
+        alpha = part.alpha[box]
+        _blend(flat.image[box], part.image[box], alpha)
+        np.maximum(flat.alpha[box], alpha, out=flat.alpha[box])
+        flat.owner[box][alpha > 250] = 1 + index
         if part.name == "hood":
-            flat.image[:] = _blend(flat.image, part.image, part.alpha)
-            flat.image[:] = _blend(flat.image, *_inside(garment, brush, flat.image))
-            flat.alpha |= part.alpha
-            flat.owner[part.alpha > 250] = 1 + index
-            continue
-        flat.image[:] = _blend(flat.image, part.image, part.alpha)
-        np.maximum(flat.alpha, part.alpha, out=flat.alpha)
-        flat.owner[part.alpha > 250] = 1 + index
+            _draw_inside(flat, garment, brush)
     return flat
 
 
-def _blend(below: np.ndarray, above: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+def _blend(below: np.ndarray, above: np.ndarray, alpha: np.ndarray):
+    """`below` <- alpha above + (1 - alpha) below, in place."""
     a = cv2.cvtColor(alpha, cv2.COLOR_GRAY2BGR)
-    return cv2.add(cv2.multiply(above, a, scale=1 / 255), cv2.multiply(below, 255 - a, scale=1 / 255))
+    cv2.add(cv2.multiply(above, a, scale=1 / 255), cv2.multiply(below, 255 - a, scale=1 / 255), dst=below)
 
 
 def _soft(t: np.ndarray, duty: float, pixels: float) -> np.ndarray:
@@ -298,28 +319,27 @@ def _pattern(garment: Garment, height: int, width: int, unit: float, origin: np.
 
 
 def _scatter(weight: np.ndarray, pattern: str, pixels: float, origin: np.ndarray, phase: float):
+    """Dots or flowers on a staggered lattice, each kind of shape in one call."""
     height, width = weight.shape
-    one = 1 << SHIFT
-    rows = np.arange(int(-origin[1] / (0.5 * pixels)) - 2, int((height - origin[1]) / (0.5 * pixels)) + 2)
-    columns = np.arange(int(-origin[0] / pixels) - 2, int((width - origin[0]) / pixels) + 2)
-
-    def dot(x, y, radius, value):
-        cv2.circle(weight, (round((x - 0.5) * one), round((y - 0.5) * one)), round(radius * one), value, -1, cv2.LINE_AA, SHIFT)
-
     step = 0.5 * pixels
-    for row in rows:
-        for column in columns:
-            x = origin[0] + (column + 0.5 * (row % 2)) * pixels
-            y = origin[1] + (row + phase) * step
-            if pattern == "dots":
-                dot(x, y, 0.19 * pixels, 200)
-                continue
-            size = (0.17, 0.12)[(row + column) % 2] * pixels
-            turn = 0.9 * ((row * 7 + column * 3) % 5)
-            for k in range(5):
-                angle = turn + k * 2 * np.pi / 5
-                dot(x + size * np.cos(angle), y + size * np.sin(angle), 0.72 * size, 200)
-            dot(x, y, 0.55 * size, 255)
+    rows = np.arange(int(-origin[1] / step) - 2, int((height - origin[1]) / step) + 2)
+    columns = np.arange(int(-origin[0] / pixels) - 2, int((width - origin[0]) / pixels) + 2)
+    row, column = (grid.ravel() for grid in np.meshgrid(rows, columns))
+    centres = np.stack((origin[0] + (column + 0.5 * (row % 2)) * pixels, origin[1] + (row + phase) * step), 1)
+
+    def paint(outlines, value):
+        fixed = np.rint((outlines - 0.5) * (1 << SHIFT)).astype(np.int32)
+        cv2.fillPoly(weight, list(fixed), value, cv2.LINE_AA, SHIFT)
+
+    if pattern == "dots":
+        paint(centres[:, None] + ellipse((0, 0), (0.19 * pixels, 0.19 * pixels), 18), 200)
+        return
+    size = pixels * np.where((row + column) % 2, 0.2, 0.28)[:, None]
+    turn = 0.9 * ((row * 7 + column * 3) % 5)[:, None]
+    t = np.linspace(0, 2 * np.pi, 35, endpoint=False)[None]
+    petal = size * (0.62 + 0.38 * np.sqrt(np.abs(np.cos(2.5 * (t - turn)))))
+    paint(centres[:, None] + np.stack((petal * np.cos(t), petal * np.sin(t)), -1), 200)
+    paint(centres[:, None] + size[:, :, None] * ellipse((0, 0), (0.3, 0.3), 12), 255)
 
 
 def _colour_table(garment: Garment) -> np.ndarray:
@@ -335,8 +355,8 @@ def _cloth(weight: np.ndarray, table: np.ndarray) -> np.ndarray:
     return cv2.LUT(cv2.cvtColor(weight, cv2.COLOR_GRAY2BGR), table)
 
 
-def _panel(flat: Flat, name: str, image, alpha, left, right, side: int = 0):
-    flat.parts.append(Part(name, image, alpha, side, left=flat.origin[0] + flat.scale * left, right=flat.origin[0] + flat.scale * right))
+def _panel(flat: Flat, name: str, image, cut, left, right, side: int = 0):
+    flat.parts.append(Part(name, image, *cut, side, left=flat.origin[0] + flat.scale * left, right=flat.origin[0] + flat.scale * right))
 
 
 def _neck_curve(garment: Garment) -> np.ndarray:
@@ -353,21 +373,19 @@ def _neck_curve(garment: Garment) -> np.ndarray:
     return curve(((-w, y), (-w * 0.86, y + d * 0.45), (-w * 0.5, y + d * 0.88), (0, y + d), (w * 0.5, y + d * 0.88), (w * 0.86, y + d * 0.45), (w, y)), 4)
 
 
-def _inside(garment: Garment, brush: _Brush, like: np.ndarray):
+def _draw_inside(flat: Flat, garment: Garment, brush: _Brush):
     """The inside of the back, seen through the neckline of a flat garment."""
-    alpha = np.zeros(like.shape[:2], np.uint8)
     w = garment.neck_width
     y = 0.163 + 0.35 * (w - 0.034)
-    back = curve(((-w, y), (-0.5 * w, y + 0.008), (0, y + 0.0095), (0.5 * w, y + 0.008), (w, y)), 4)
-    brush(alpha, np.concatenate((back, _neck_curve(garment)[::-1])), 255)
-    image = np.empty_like(like)
-    image[:] = np.array(shade(garment.colour, 0.3), np.uint8)
-    return image, alpha
+    back = curve([(-w, y), (-0.5 * w, y + 0.008), (0, y + 0.0095), (0.5 * w, y + 0.008), (w, y)], 4)
+    outline = np.concatenate((back, _neck_curve(garment)[::-1]))
+    brush(flat.image, outline, shade(garment.colour, 0.3))
+    brush(flat.alpha, outline, 255)
 
 
 def _cut_top(flat: Flat, garment: Garment, brush: _Brush, weight: np.ndarray, table: np.ndarray, aspect: float):
     a = garment.attributes
-    body = Body()
+    body = AVERAGE
     height, width = weight.shape
     image = _cloth(weight, table)
     line = shade(garment.colour, 0.22)
@@ -382,8 +400,7 @@ def _cut_top(flat: Flat, garment: Garment, brush: _Brush, weight: np.ndarray, ta
         hole = curve(((left[0], 0.262), (-0.8 * strap - 0.012, 0.246), (-strap, 0.215), (-strap - 0.004, 0.176)), 4)
         shoulder = hole, hole[::-1] * (-1, 1)
     outline = np.concatenate((np.stack((left, v), 1)[::-1], shoulder[0], neck, shoulder[1], np.stack((right, v), 1)))
-    alpha = np.zeros((height, width), np.uint8)
-    brush(alpha, outline, 255)
+    outlines = [outline]
     # neck band, hem, details
     if a.neckline in ("crew", "v", "scoop", "square", "high"):
         rim = neck.copy()
@@ -409,7 +426,7 @@ def _cut_top(flat: Flat, garment: Garment, brush: _Brush, weight: np.ndarray, ta
             brush(image, ellipse((0, y), (0.0042, 0.0042), points=14), button)
         for side in (-1, 1):
             flap = np.array(((side * 0.001, 0.197), (side * 0.0345, 0.157), (side * 0.047, 0.169), (side * 0.036, 0.211)))
-            brush(alpha, flap, 255)
+            outlines.append(flap)
             brush(image, flap + (side * 0.0012, 0.0025), line)
             brush(image, flap, trim if garment.trim else shade(garment.colour, -0.12))
     if garment.extra and a.kind in ("buttoned shirt", "t-shirt") and not a.text:
@@ -428,18 +445,15 @@ def _cut_top(flat: Flat, garment: Garment, brush: _Brush, weight: np.ndarray, ta
     if a.neckline == "hood":
         hood_image = image.copy()
         hood_image[:] = np.array(garment.colour, np.uint8)
-        hood_alpha = np.zeros_like(alpha)
         hood = curve(((-0.05, 0.172), (-0.0585, 0.152), (-0.044, 0.13), (0, 0.1235), (0.044, 0.13), (0.0585, 0.152), (0.05, 0.172), (0.02, 0.192), (-0.02, 0.192), (-0.05, 0.172)), 5)
-        brush(hood_alpha, hood, 255)
         inner = curve(((-0.036, 0.166), (-0.041, 0.151), (-0.03, 0.139), (0, 0.1345), (0.03, 0.139), (0.041, 0.151), (0.036, 0.166)), 4)
         brush(hood_image, inner, shade(garment.colour, 0.2))
         left, right = garment.torso_edges(body, LEVELS)
-        _panel(flat, "hood", hood_image, hood_alpha, left, right)
+        _panel(flat, "hood", hood_image, brush.cut(weight.shape, hood), left, right)
     elif a.neckline != "high":
-        flat.image[:] = _blend(flat.image, *_inside(garment, brush, flat.image))
-        flat.alpha |= _inside(garment, brush, flat.image)[1]
+        _draw_inside(flat, garment, brush)
     left, right = garment.torso_edges(body, LEVELS)
-    _panel(flat, "torso", image, alpha, left, right)
+    _panel(flat, "torso", image, brush.cut(weight.shape, *outlines), left, right)
     if garment.sleeve_end:
         for side in (-1, 1):
             _cut_sleeve(flat, garment, brush, weight, table, side, line, trim)
@@ -447,8 +461,8 @@ def _cut_top(flat: Flat, garment: Garment, brush: _Brush, weight: np.ndarray, ta
 
 def _cut_sleeve(flat: Flat, garment: Garment, brush: _Brush, weight, table, side: int, line, trim):
     angle = 0.27 if garment.attributes.sleeves == "long-sleeve" else 0.6
-    body = Body()
-    shoulder = np.array((side * (body.shoulder - 0.012), SHOULDER + 0.016))
+    body = AVERAGE
+    shoulder = np.array((side * (body.shoulder - 0.012), SHOULDER + 0.015))
     direction = np.array((side * np.sin(angle), np.cos(angle)))
     arm = Arm(side, shoulder, shoulder + 0.165 * direction, shoulder + 0.313 * direction)
     half = garment.sleeve_half_width(arm, SLEEVE_S)
@@ -456,17 +470,17 @@ def _cut_sleeve(flat: Flat, garment: Garment, brush: _Brush, weight, table, side
     pivot = (flat.origin + flat.scale * shoulder) * height - 0.5
     turn = cv2.getRotationMatrix2D((float(pivot[0]), float(pivot[1])), float(np.degrees(side * angle)), 1.0)
     turned = weight if garment.attributes.pattern == "plain" else cv2.warpAffine(weight, turn, (width, height), borderMode=cv2.BORDER_REFLECT)
-    image = _cloth(turned, table)
     end = garment.sleeve_end
     s = np.linspace(0.0, end, 16)
     along = shoulder + 0.313 * s[:, None] * direction
     across = np.array((-direction[1], direction[0]))
     w = np.interp(s, SLEEVE_S, half)
     cap_t = np.linspace(np.pi, 0, 12)[1:-1]
-    cap = shoulder + w[0] * np.cos(cap_t)[:, None] * across * -1 - 0.8 * w[0] * np.sin(cap_t)[:, None] * direction
+    cap = shoulder + w[0] * np.cos(cap_t)[:, None] * across * -1 - 1.02 * w[0] * np.sin(cap_t)[:, None] * direction
     outline = np.concatenate(((along - across * w[:, None])[::-1], cap[::-1], along + across * w[:, None]))
-    alpha = np.zeros((height, width), np.uint8)
-    brush(alpha, outline, 255)
+    alpha, box = brush.cut(weight.shape, outline)
+    image = np.empty((height, width, 3), np.uint8)
+    image[box] = _cloth(turned[box], table)
     brush(image, band(cap, 0.0012), line)
 
     def bar(s0, s1, colour):
@@ -481,7 +495,7 @@ def _cut_sleeve(flat: Flat, garment: Garment, brush: _Brush, weight, table, side
             bar(end - 0.035, end + 0.02, trim)
         bar(end - 0.04, end - 0.035, line)
     placed = Arm(side, *(flat.origin + flat.scale * p for p in (arm.shoulder, arm.elbow, arm.wrist)))
-    flat.parts.append(Part("right_sleeve" if side < 0 else "left_sleeve", image, alpha, side, arm=placed, arm_half_width=half * flat.scale))
+    flat.parts.append(Part("right_sleeve" if side < 0 else "left_sleeve", image, alpha, box, side, arm=placed, arm_half_width=half * flat.scale))
 
 
 def _print(flat: Flat, garment: Garment, image: np.ndarray, brush: _Brush):
@@ -505,13 +519,12 @@ def _print(flat: Flat, garment: Garment, image: np.ndarray, brush: _Brush):
 
 
 def _cut_skirt(flat: Flat, garment: Garment, brush: _Brush, weight, table, aspect: float):
-    body = Body()
+    body = AVERAGE
     image = _cloth(weight, table)
     line = shade(garment.colour, 0.22)
     v = np.linspace(WAIST, garment.end, 40)
     left, right = garment.torso_edges(body, v)
-    alpha = np.zeros(weight.shape, np.uint8)
-    brush(alpha, np.concatenate((np.stack((left, v), 1)[::-1], np.stack((right, v), 1))), 255)
+    cut = brush.cut(weight.shape, np.concatenate((np.stack((left, v), 1)[::-1], np.stack((right, v), 1))))
     if garment.extra:
         for u in np.linspace(0.12, 0.88, 7):
             fold = np.stack((left + u * (right - left), v), 1)[3:]
@@ -520,7 +533,7 @@ def _cut_skirt(flat: Flat, garment: Garment, brush: _Brush, weight, table, aspec
     hem = garment.end
     brush(image, ((-0.5, hem - 0.0125), (0.5, hem - 0.0125), (0.5, hem - 0.011), (-0.5, hem - 0.011)), line)
     left, right = garment.torso_edges(body, LEVELS)
-    _panel(flat, "torso", image, alpha, left, right)
+    _panel(flat, "torso", image, cut, left, right)
 
 
 def _waistband(image, garment: Garment, brush: _Brush, line):
@@ -530,7 +543,7 @@ def _waistband(image, garment: Garment, brush: _Brush, line):
 
 
 def _cut_trousers(flat: Flat, garment: Garment, brush: _Brush, weight, table, aspect: float):
-    body = Body(stance=0.062)
+    body = STRIDE
     image = _cloth(weight, table)
     line = shade(garment.colour, 0.24)
     crotch = CROTCH
@@ -549,7 +562,6 @@ def _cut_trousers(flat: Flat, garment: Garment, brush: _Brush, weight, table, as
             right = right + 0.0012 * (v < crotch)
         else:
             left = left - 0.0012 * (v < crotch)
-        alpha = np.zeros(weight.shape, np.uint8)
-        brush(alpha, np.concatenate((np.stack((left, v), 1)[::-1], np.stack((right, v), 1))), 255)
+        cut = brush.cut(weight.shape, np.concatenate((np.stack((left, v), 1)[::-1], np.stack((right, v), 1))))
         left, right = garment.leg_edges(body, side, LEVELS)
-        _panel(flat, name, image, alpha, left, right, side)
+        _panel(flat, name, image, cut, left, right, side)

@@ -10,10 +10,11 @@ Choices made here
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
-from ladi_mini.wardrobe.canvas import Canvas, Colour, band, curve, ellipse, mix, shade, smooth
+from ladi_mini.wardrobe.canvas import Canvas, Colour, band, curve, ellipse, mix, shade, skin_shade, smooth
 
 # heights on the average body
 TOP, CHIN, NECK, SHOULDER, ARMPIT, WAIST, HIP, HEM, CROTCH, KNEE, ANKLE = (
@@ -36,6 +37,10 @@ HAIRS = (
 HAIR_STYLES = ("short", "side", "bob", "long", "wavy", "bun", "afro", "buzz", "curly", "ponytail")
 
 
+_ARM_S = np.linspace(0, 1, 65)
+_ARM_WIDTH = smooth((0.0, 0.2, 0.5, 0.65, 1.0), (1.0, 1.0, 0.8, 0.82, 0.52), _ARM_S)
+
+
 @dataclass
 class Arm:
     """Shoulder, elbow and wrist (2,) in body heights; `side` is -1 for the person's right."""
@@ -52,7 +57,7 @@ class Arm:
         self.a, self.b = first / self.upper, second / self.fore
         self.angle = float(np.arctan2(self.a[0] * self.b[1] - self.a[1] * self.b[0], self.a @ self.b))
         half = max(abs(np.tan(0.5 * self.angle)), 1e-3)
-        self.arc = min(0.045, 0.45 * min(self.upper, self.fore) / half) if abs(self.angle) > 0.02 else 0.0
+        self.arc = min(0.11, 0.45 * min(self.upper, self.fore) / half) if abs(self.angle) > 0.02 else 0.0
         self.cut = self.arc * half  # how far from the elbow the arc begins
         self.length = self.upper + self.fore - 2 * self.cut + self.arc * abs(self.angle)
 
@@ -102,7 +107,7 @@ class Arm:
 
     def half_width(self, s: np.ndarray) -> np.ndarray:
         """Half the arm's width at `s`, 0 at the shoulder and 1 at the wrist."""
-        return self.radius * smooth((0.0, 0.2, 0.5, 0.65, 1.0), (1.0, 1.0, 0.8, 0.82, 0.52), s)
+        return self.radius * np.interp(s, _ARM_S, _ARM_WIDTH)
 
 
 @dataclass
@@ -136,35 +141,47 @@ class Body:
     shoe: Colour = (240, 240, 238)
     shoe_style: str = "sneaker"
     face_shape: float = 1.0
+    smile: float = 0.5  # 0 serious, 1 a smile
+
+    @cached_property
+    def _tables(self) -> dict:
+        """The measures at `LEVELS`, from which all else is interpolated."""
+        v = LEVELS
+        average = (TOP, CHIN, NECK, ARMPIT, WAIST, HIP, CROTCH, KNEE, ANKLE, 1.0)
+        hip = self.hip
+        torso = (self.shoulder, self.shoulder, self.chest, 0.5 * (self.chest + self.waist) - 0.001, self.waist, hip, hip, hip)
+        leg = (0.5 * hip, 0.51 * hip, self.thigh * 0.93, self.calf, self.calf * 1.08, self.calf * 0.8, 0.0165, 0.0165)
+        tables = {
+            "level": v + smooth(average, self.heights - average, v),
+            "middle": smooth((NECK, WAIST, HIP, ANKLE), (self.lean, 0.5 * (self.lean + self.sway), self.sway, 0.0), v),
+            "half_width": smooth((NECK, SHOULDER, ARMPIT, 0.32, WAIST, HIP, CROTCH, 0.6), torso, v),
+            "leg_half_width": smooth((HIP, CROTCH, 0.6, KNEE, 0.79, 0.88, ANKLE, 1.0), leg, v),
+        }
+        for side in (-1, 1):
+            hip, ankle = self.sway + side * 0.5 * self.hip, side * self.stance
+            knee = 0.5 * (hip + ankle) + self.bend[0 if side < 0 else 1]
+            tables["leg_axis", side] = smooth((HIP, KNEE, ANKLE), (hip, knee, ankle), v)
+        return tables
 
     def level(self, v):
         """The y of this body where the average body has height `v`."""
-        average = (TOP, CHIN, NECK, ARMPIT, WAIST, HIP, CROTCH, KNEE, ANKLE, 1.0)
-        return v + smooth(average, self.heights - average, v)
+        return np.interp(v, LEVELS, self._tables["level"])
 
     def middle(self, v):
         """The x of the spine at height `v`, and of the line between the legs below it."""
-        return smooth((NECK, WAIST, HIP, ANKLE), (self.lean, 0.5 * self.lean + 0.5 * self.sway, self.sway, 0.0), v)
+        return np.interp(v, LEVELS, self._tables["middle"])
 
     def half_width(self, v):
         """Half the torso's width at height `v`, arms not counted."""
-        knots = (NECK, SHOULDER, ARMPIT, 0.32, WAIST, HIP, CROTCH, 0.6)
-        under_bust = 0.5 * (self.chest + self.waist) - 0.001
-        return smooth(knots, (self.shoulder, self.shoulder, self.chest, under_bust, self.waist, self.hip, self.hip, self.hip), v)
+        return np.interp(v, LEVELS, self._tables["half_width"])
 
     def leg_axis(self, side: int, v):
         """The x of a leg's middle at height `v`, from the hip down."""
-        hip = self.sway + side * 0.5 * self.hip
-        ankle = side * self.stance
-        bend = self.bend[0 if side < 0 else 1]
-        knee = 0.5 * (hip + ankle) + bend
-        return smooth((HIP, KNEE, ANKLE), (hip, knee, ankle), v)
+        return np.interp(v, LEVELS, self._tables["leg_axis", side])
 
     def leg_half_width(self, v):
         """Half a leg's width at height `v`."""
-        knots = (HIP, CROTCH, 0.6, KNEE, 0.79, 0.88, ANKLE, 1.0)
-        widths = (0.5 * self.hip, 0.51 * self.hip, self.thigh * 0.93, self.calf, self.calf * 1.08, self.calf * 0.8, 0.0165, 0.0165)
-        return smooth(knots, widths, v)
+        return np.interp(v, LEVELS, self._tables["leg_half_width"])
 
 
 def bend_arm(side: int, shoulder, upper: float, fore: float, target, outward: float = 1.0):
@@ -204,7 +221,7 @@ def draw_person(rng: np.random.Generator) -> Body:
     body.sway = rng.uniform(-0.01, 0.01)
     body.tilt = rng.uniform(-0.05, 0.05) - 1.5 * body.sway
     body.turn = rng.uniform(-0.5, 0.5)
-    body.stance = rng.uniform(0.035, 0.062)
+    body.stance = rng.uniform(0.045, 0.072)
     bend = rng.choice([-1, 0, 1])
     body.bend = (-0.008 * (bend < 0) * 1.0, 0.008 * (bend > 0) * 1.0)
     body.head_tilt = rng.uniform(-0.12, 0.12)
@@ -226,6 +243,7 @@ def draw_person(rng: np.random.Generator) -> Body:
     body.shoe = shoes[rng.integers(len(shoes))]
     body.shoe_style = str(rng.choice(("sneaker", "sneaker", "flat", "boot")))
     body.face_shape = rng.uniform(0.94, 1.06)
+    body.smile = rng.uniform(0.2, 1.0)
     return body
 
 
@@ -234,9 +252,10 @@ def _draw_arms(rng: np.random.Generator, body: Body, build: float) -> tuple[Arm,
     pose = rng.choice(("down", "down", "out", "hip", "hip", "front", "front", "both hips"))
     sides = []
     first = rng.choice((-1, 1))
+    radius = 0.0255 * (0.45 + 0.55 * build)
     for side in (-1, 1):
         slope = body.tilt * side * body.shoulder
-        shoulder = np.array((body.lean + side * (body.shoulder - 0.012), body.level(SHOULDER) + 0.016 + slope))
+        shoulder = np.array((body.lean + side * (body.shoulder - 0.012), body.level(SHOULDER) - 0.0105 + radius + slope))
         kind = str(pose)
         if pose in ("hip", "front") and side != first:
             kind = "down"
@@ -253,7 +272,7 @@ def _draw_arms(rng: np.random.Generator, body: Body, build: float) -> tuple[Arm,
         else:  # in front of the body
             target = (body.sway + side * rng.uniform(0.02, 0.045), body.level(WAIST) + rng.uniform(-0.03, 0.05))
             elbow, wrist = bend_arm(side, shoulder, upper, fore, target)
-        sides.append(Arm(side, shoulder, elbow, wrist, 0.0255 * (0.45 + 0.55 * build)))
+        sides.append(Arm(side, shoulder, elbow, wrist, radius))
     return tuple(sides)
 
 
@@ -272,11 +291,15 @@ def keypoints(body: Body, frame: Frame) -> np.ndarray:
     right, left = body.arms
     v = np.array((HIP, KNEE, ANKLE))
     legs = [np.stack((body.leg_axis(side, v), body.level(v)), 1) for side in (-1, 1)]
+    for leg, arm in zip(legs, body.arms, strict=True):
+        leg[0, 0] += arm.side * 0.1 * body.hip
+    outward = np.array((0.35 * right.radius, -0.2 * right.radius))
+    shoulders = right.shoulder + outward * (-1, 1), left.shoulder + outward
     head = _Head(body)
     face = {name: head.place([xy])[0] for name, xy in
             {"nose": (0.0, 0.012), "re": (-0.0185, -0.006), "le": (0.0185, -0.006), "rear": (-0.046, 0.002), "lear": (0.046, 0.002)}.items()}
-    neck = 0.5 * (right.shoulder + left.shoulder)
-    points = [face["nose"], neck, right.shoulder, right.elbow, right.wrist, left.shoulder, left.elbow, left.wrist]
+    neck = 0.5 * (shoulders[0] + shoulders[1])
+    points = [face["nose"], neck, shoulders[0], right.elbow, right.wrist, shoulders[1], left.elbow, left.wrist]
     points += [*legs[0], *legs[1], face["re"], face["le"], face["rear"], face["lear"]]
     return frame(np.array(points))
 
@@ -302,13 +325,13 @@ class _Head:
 
 def draw_skin(canvas: Canvas, body: Body, frame: Frame):
     """Legs, torso and neck: what garments lie on."""
-    dark = shade(body.skin, 0.16)
+    dark = skin_shade(body.skin, 0.13)
     v = np.linspace(HIP - 0.01, 0.975, 40)
     y, w = body.level(v), body.leg_half_width(v)
     for side, label in ((-1, "right_leg"), (1, "left_leg")):
         x = body.leg_axis(side, v)
         canvas.fill(frame(np.concatenate((np.stack((x - w, y), 1), np.stack((x + w, y), 1)[::-1]))), body.skin, LABEL[label])
-        inner = x - side * w * 0.35
+        inner = x - side * w * 0.5
         edge = x - side * w
         canvas.fill(frame(np.concatenate((np.stack((inner, y), 1), np.stack((edge, y), 1)[::-1]))), dark)
     v = np.linspace(SHOULDER, CROTCH, 24)
@@ -326,16 +349,17 @@ def draw_skin(canvas: Canvas, body: Body, frame: Frame):
     draw_neck_shadow(canvas, body, frame)
     bone = body.level(0.186)
     for side in (-1, 1):
-        line = curve(((body.lean + side * 0.012, bone + 0.004), (body.lean + side * 0.035, bone - 0.002), (body.lean + side * 0.06, bone - 0.004)), 3)
+        line = curve([(body.lean + side * 0.012, bone + 0.004), (body.lean + side * 0.035, bone - 0.002), (body.lean + side * 0.06, bone - 0.004)], 3)
         canvas.fill(frame(band(line, np.array((0.0004, *[0.0012] * (len(line) - 2), 0.0004)))), dark)
 
 
 def draw_neck_shadow(canvas: Canvas, body: Body, frame: Frame):
     """The shadow of the chin."""
-    n = body.neck
-    shadow = ellipse((body.lean + 0.2 * body.head_turn * 0.02, body.level(CHIN) - 0.003), (n * 1.12, 0.022))
-    clipped = np.clip(shadow, (body.lean - n * 1.02, 0), (body.lean + n * 1.02, 1))
-    canvas.fill(frame(clipped), shade(body.skin, 0.22))
+    n, x, y = body.neck, body.lean, body.level(CHIN)
+    lean = 0.006 * body.head_turn
+    shadow = curve([(x - n, y - 0.02), (x - n * 1.01, y + 0.004), (x - 0.45 * n + lean, y + 0.0155), (x + 0.45 * n + lean, y + 0.0165),
+                    (x + n * 1.01, y + 0.006), (x + n, y - 0.02)], 4)  # fmt: skip
+    canvas.fill(frame(shadow), skin_shade(body.skin, 0.24))
 
 
 def draw_shoes(canvas: Canvas, body: Body, frame: Frame):
@@ -345,13 +369,13 @@ def draw_shoes(canvas: Canvas, body: Body, frame: Frame):
         out = side * 0.007
         top = {"sneaker": 0.95, "flat": 0.966, "boot": 0.925}[body.shoe_style]
         w = 0.0205
-        outline = curve(((x - w * 0.92, top), (x - w * 1.05 + out * 0.3, 0.965), (x - w * 1.25 + out, 0.985), (x - w * 1.2 + out, 1.0),
-                         (x + w * 1.2 + out, 1.0), (x + w * 1.25 + out, 0.985), (x + w * 1.05 + out * 0.3, 0.965), (x + w * 0.92, top)), 4)
+        outline = curve([(x - w * 0.92, top), (x - w * 1.05 + out * 0.3, 0.965), (x - w * 1.25 + out, 0.985), (x - w * 1.2 + out, 1.0),
+                         (x + w * 1.2 + out, 1.0), (x + w * 1.25 + out, 0.985), (x + w * 1.05 + out * 0.3, 0.965), (x + w * 0.92, top)], 4)
         canvas.fill(frame(outline), body.shoe, LABEL[label])
         sole = shade(body.shoe, 0.45) if sum(body.shoe) > 500 else (236, 232, 224)
         if body.shoe_style == "sneaker":
             canvas.fill(frame(((x - w * 1.27 + out, 0.993), (x + w * 1.27 + out, 0.993), (x + w * 1.2 + out, 1.002), (x - w * 1.2 + out, 1.002))), sole)
-            canvas.fill(frame(band(curve(((x - w * 0.5, 0.968), (x + out * 0.3, 0.972), (x + w * 0.5, 0.968)), 3), 0.0014)), sole)
+            canvas.fill(frame(band(curve([(x - w * 0.5, 0.968), (x + out * 0.3, 0.972), (x + w * 0.5, 0.968)], 3), 0.0014)), sole)
         if body.shoe_style == "flat":
             canvas.fill(frame(ellipse((x + out * 0.4, 0.967), (w * 0.78, 0.009))), body.skin)
         if body.shoe_style == "boot":
@@ -372,7 +396,7 @@ def draw_arms(canvas: Canvas, body: Body, frame: Frame, sides=(-1, 1)):
         n = len(line)
         inner_first = abs(outline[n // 3, 0] - body.lean) < abs(outline[2 * n - 1 - n // 3, 0] - body.lean)
         edge = outline[:n] if inner_first else outline[n:][::-1]
-        canvas.fill(frame(np.concatenate((edge, (0.55 * edge + 0.45 * line)[::-1]))), shade(body.skin, 0.14))
+        canvas.fill(frame(np.concatenate((edge, (0.55 * edge + 0.45 * line)[::-1]))), skin_shade(body.skin, 0.14))
 
 
 def draw_hands(canvas: Canvas, body: Body, frame: Frame, sides=(-1, 1)):
@@ -393,14 +417,14 @@ def draw_hands(canvas: Canvas, body: Body, frame: Frame, sides=(-1, 1)):
 
         palm = curve([at(-0.006, -r), at(0.014, -0.0165), at(0.034, -0.0165), at(0.036, 0.0155), at(0.014, 0.0165), at(-0.006, r)], 4)
         canvas.fill(frame(palm), body.skin, label)
-        dark = shade(body.skin, 0.2)
+        dark = skin_shade(body.skin, 0.2)
         for k, (reach, spread) in enumerate(((0.059, -0.0135), (0.067, -0.0045), (0.066, 0.0045), (0.058, 0.013))):
             finger = np.array((at(0.03, spread * 0.92), at(0.5 * (reach + 0.03), spread * 1.02), at(reach, spread * 0.9)))
             canvas.fill(frame(band(curve(finger, 3), 0.0043)), body.skin, label)
             canvas.fill(frame(ellipse(finger[-1], (0.0043, 0.0043), points=10)), body.skin, label)
             if k:
                 canvas.fill(frame(band(np.array((at(0.036, spread - 0.0045), at(reach - 0.006, spread * 0.95 - 0.0043))), 0.0006)), dark)
-        thumb = curve((at(0.008, 0.011), at(0.022, 0.0225), at(0.039, 0.0235)), 3)
+        thumb = curve([at(0.008, 0.011), at(0.022, 0.0225), at(0.039, 0.0235)], 3)
         canvas.fill(frame(band(thumb, 0.0047)), body.skin, label)
         canvas.fill(frame(ellipse(thumb[-1], (0.0047, 0.0047), points=10)), body.skin, label)
 
@@ -436,7 +460,7 @@ def draw_back_hair(canvas: Canvas, body: Body, frame: Frame):
 def draw_head(canvas: Canvas, body: Body, frame: Frame):
     """Face, ears and the hair before them."""
     head = _Head(body)
-    skin, dark, hair = body.skin, shade(body.skin, 0.17), body.hair
+    skin, dark, hair = body.skin, skin_shade(body.skin, 0.2), body.hair
     place = head.place
     for side in (-1, 1):
         canvas.fill(frame(place(ellipse((side * 0.0475, 0.004), (0.0085, 0.0145)), False)), skin, LABEL["face"])
@@ -444,7 +468,7 @@ def draw_head(canvas: Canvas, body: Body, frame: Frame):
     face = curve(((0, -0.066), (-0.03, -0.058), (-0.046, -0.03), (-0.0468, 0.004), (-0.042, 0.032), (-0.027, 0.056), (-0.010, 0.0675),
                   (0.010, 0.0675), (0.027, 0.056), (0.042, 0.032), (0.0468, 0.004), (0.046, -0.03), (0.03, -0.058), (0, -0.066)), 4)
     canvas.fill(frame(place(face, False)), skin, LABEL["face"])
-    cheek = mix(skin, (226, 96, 92), 0.16)
+    cheek = mix(skin, (226, 92, 88), 0.05 + 0.09 * (skin[0] - 82) / 168)
     for side in (-1, 1):
         canvas.fill(frame(place(ellipse((side * 0.026, 0.019), (0.0105, 0.0075), points=16))), cheek)
     if body.beard:
@@ -454,8 +478,8 @@ def draw_head(canvas: Canvas, body: Body, frame: Frame):
     # brows, eyes, nose, mouth
     ink = mix(hair, (30, 22, 22), 0.5)
     for side in (-1, 1):
-        brow = curve(((side * 0.0085, -0.0185), (side * 0.019, -0.0225), (side * 0.030, -0.018)), 4)
-        canvas.fill(frame(place(band(brow, np.linspace(0.0024, 0.0011, len(brow))))), ink)
+        brow = curve(((side * 0.0095, -0.0195), (side * 0.019, -0.0235), (side * 0.0295, -0.0195)), 4)
+        canvas.fill(frame(place(band(brow, np.linspace(0.0019, 0.0011, len(brow))))), ink)
         canvas.fill(frame(place(ellipse((side * 0.0185, -0.005), (0.0082, 0.0052), points=18))), (250, 248, 245))
         canvas.fill(frame(place(ellipse((side * 0.0185 + 0.1 * head.turn, -0.0048), (0.0047, 0.0049), points=16))), body.iris)
         canvas.fill(frame(place(ellipse((side * 0.0185 + 0.1 * head.turn, -0.0048), (0.0023, 0.0025), points=12))), (24, 20, 22))
@@ -464,10 +488,15 @@ def draw_head(canvas: Canvas, body: Body, frame: Frame):
         canvas.fill(frame(place(ellipse((side * 0.0185 + 0.0015, -0.0066), (0.0011, 0.0011), points=8))), (255, 255, 255))
     nose = curve(((0.002, -0.004), (0.0062, 0.014), (0.0055, 0.0185), (-0.002, 0.0195)), 4)
     canvas.fill(frame(place(band(nose, np.linspace(0.0004, 0.0013, len(nose))))), dark)
-    upper = curve(((-0.014, 0.0365), (-0.005, 0.0335), (0, 0.035), (0.005, 0.0335), (0.014, 0.0365), (0, 0.0382)), 3)
-    lower = curve(((-0.014, 0.0368), (0, 0.038), (0.014, 0.0368), (0.007, 0.0425), (-0.007, 0.0425)), 3)
-    canvas.fill(frame(place(lower)), body.lips)
-    canvas.fill(frame(place(upper)), shade(body.lips, 0.2))
+    up, wide = 0.0032 * body.smile, 0.0135 + 0.0025 * body.smile
+    mouth = 0.0372
+    seam = curve([(-wide, mouth - up), (-0.5 * wide, mouth + 0.0006), (0, mouth + 0.0014), (0.5 * wide, mouth + 0.0006), (wide, mouth - up)], 4)
+    bow = curve([(wide, mouth - up), (0.5 * wide, mouth - 0.0026 - 0.2 * up), (0.22 * wide, mouth - 0.0034), (0, mouth - 0.0022),
+                 (-0.22 * wide, mouth - 0.0034), (-0.5 * wide, mouth - 0.0026 - 0.2 * up), (-wide, mouth - up)], 3)  # fmt: skip
+    under = curve([(wide * 0.92, mouth - 0.8 * up), (0.5 * wide, mouth + 0.0048), (0, mouth + 0.0064), (-0.5 * wide, mouth + 0.0048), (-wide * 0.92, mouth - 0.8 * up)], 3)
+    canvas.fill(frame(place(np.concatenate((seam, under)))), body.lips)
+    canvas.fill(frame(place(np.concatenate((seam, bow)))), shade(body.lips, 0.14))
+    canvas.fill(frame(place(band(seam, 0.0006))), shade(body.lips, 0.5))
     _draw_fringe(canvas, body, frame, head)
 
 
