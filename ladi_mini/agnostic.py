@@ -198,8 +198,7 @@ def _our_mask(parse: np.ndarray, points: np.ndarray, seen: np.ndarray, category:
         protected &= ~neck
         target |= neck
         sleeves = _sleeves(parse.shape, body, scale)
-        hands = labels.where(parse, ARM_LABELS) & ~(sleeves & ~_beyond_wrists(parse.shape, body, scale))
-        protected |= hands
+        protected |= _hands(parse, body, sleeves, labels, scale)
         target |= sleeves
     region = _dilate(target, round(DILATION * scale)) & ~labels.where(parse, NEIGHBOUR[category])
     return (region | _hull(parse.shape, body, category)) & ~protected
@@ -214,55 +213,46 @@ class _Body:
 
     def __init__(self, points: np.ndarray, seen: np.ndarray, height: int):
         self.points, self.known, self.seen = points.copy(), seen.copy(), seen
-        for i, joint in enumerate(SHOULDERS):
-            other = SHOULDERS[1 - i]
-            self._guess(joint, (other, NECK), lambda other=other: 2 * points[NECK] - points[other])
+        points, (right, left) = self.points, SHOULDERS
+        self._guess(right, 2 * points[NECK] - points[left], needs=(NECK, left))
+        self._guess(left, 2 * points[NECK] - points[right], needs=(NECK, right))
         self.width = self._width(height)
-        self._guess_hips()
+        across, down = points[left] - points[right], np.array([0.0, self.width])  # a guess supposes an upright person
+        (right_hip, left_hip), shoulders = HIPS, SHOULDERS
+        self._guess(right_hip, points[left_hip] - 0.6 * across, needs=(left_hip, *shoulders))
+        self._guess(left_hip, points[right_hip] + 0.6 * across, needs=(right_hip, *shoulders))
+        self._guess(right_hip, points[right] + 0.2 * across + 1.3 * down, needs=shoulders)
+        self._guess(left_hip, points[left] - 0.2 * across + 1.3 * down, needs=shoulders)
+        self._guess(right_hip, points[left_hip], needs=(left_hip,))
+        self._guess(left_hip, points[right_hip], needs=(right_hip,))
         for hip, knee, ankle in LEGS:
-            self._guess(knee, (hip, ankle), lambda hip=hip, ankle=ankle: (self.points[hip] + self.points[ankle]) / 2)
-            self._guess(knee, (hip,), lambda hip=hip: self.points[hip] + [0, 1.1 * self.width])
-            self._guess(ankle, (knee, hip), lambda hip=hip, knee=knee: 2 * self.points[knee] - self.points[hip])
+            self._guess(knee, (points[hip] + points[ankle]) / 2, needs=(hip, ankle))
+            self._guess(knee, points[hip] + 1.1 * down, needs=(hip,))
+            self._guess(ankle, 2 * points[knee] - points[hip], needs=(hip, knee))
 
-    def _guess(self, joint, needs, guess):
-        if not self.known[joint] and self.known[list(needs)].all():
-            self.points[joint], self.known[joint] = guess(), True
+    def thickness(self, scale: float) -> float:
+        """Of an arm in its sleeve, in pixels."""
+        return float(np.clip(ARM * self.width, ARM_MIN * scale, ARM_MAX * scale))
 
-    def _guess_hips(self):
-        for i, hip in enumerate(HIPS):
-            other = HIPS[1 - i]
-            across = 0.6 * (self.points[SHOULDERS[i]] - self.points[SHOULDERS[1 - i]])
-            self._guess(hip, (other, *SHOULDERS), lambda other=other, across=across: self.points[other] + across)
-            self._guess(hip, (other,), lambda other=other: self.points[other])
-        if not self.known[list(HIPS)].any():
-            for i, hip in enumerate(HIPS):
-                mine, other = self.points[SHOULDERS[i]], self.points[SHOULDERS[1 - i]]
-                self._guess(hip, SHOULDERS, lambda mine=mine, other=other: 0.8 * mine + 0.2 * other + [0, 1.3 * self.width])
+    def _guess(self, joint: int, point: np.ndarray, needs: tuple[int, ...]):
+        if not self.known[joint] and all(self.known[need] for need in needs):
+            self.points[joint], self.known[joint] = point, True
 
     def _width(self, height: int) -> float:
-        def middle(pair):
-            pair = [joint for joint in pair if self.known[joint]]
-            return self.points[pair].mean(0) if pair else None
-
-        def apart(a, b):
-            return 0.0 if a is None or b is None else float(np.hypot(*(a - b)))
-
-        def joint(i):
-            return self.points[i] if self.known[i] else None
-
-        estimates = [
-            apart(joint(SHOULDERS[0]), joint(SHOULDERS[1])),
-            1.5 * apart(joint(HIPS[0]), joint(HIPS[1])),
-            0.6 * apart(middle(SHOULDERS), middle(HIPS)),
-            *(0.7 * apart(joint(hip), joint(knee)) for hip, knee, _ in LEGS),
+        """The largest of what shoulders, hips, torso and thighs say: turned away, a width shrinks, but none grows."""
+        (right, left), (right_hip, left_hip) = SHOULDERS, HIPS
+        bones = ((right, left, 1.0), (right_hip, left_hip, 1.5), (right, right_hip, 0.6), (left, left_hip, 0.6),
+                 *((hip, knee, 0.7) for hip, knee, _ in LEGS))  # fmt: skip
+        widths = [
+            share * np.hypot(*(self.points[a] - self.points[b])) for a, b, share in bones if self.known[a] and self.known[b]
         ]
-        return min(max(estimates), 0.5 * height) or 0.2 * height
+        return min(max(widths, default=0.0), 0.5 * height) or 0.2 * height
 
 
 def _sleeves(shape: tuple[int, int], body: _Body, scale: float) -> np.ndarray:
     """(H, W) bool: both arms and the shoulders as a thick line that ends square at the wrists, so that hands stay out."""
     canvas = np.zeros(shape, dtype=np.uint8)
-    thickness = np.clip(ARM * body.width, ARM_MIN * scale, ARM_MAX * scale)
+    thickness = body.thickness(scale)
     right, left = ([joint for joint in arm if body.seen[joint] or (joint in SHOULDERS and body.known[joint])] for arm in ARMS)
     path = body.points[[*right[::-1], *left]]
     for start, end in pairwise(path):
@@ -272,15 +262,19 @@ def _sleeves(shape: tuple[int, int], body: _Body, scale: float) -> np.ndarray:
     return canvas.view(bool)
 
 
-def _beyond_wrists(shape: tuple[int, int], body: _Body, scale: float) -> np.ndarray:
-    """(H, W) bool: where the hands are, so that a hand on the other arm or on the chest is not taken for an arm."""
-    canvas = np.zeros(shape, dtype=np.uint8)
-    thickness = np.clip(ARM * body.width, ARM_MIN * scale, ARM_MAX * scale)
-    for _, elbow, wrist in ARMS:
+def _hands(parse: np.ndarray, body: _Body, sleeves: np.ndarray, labels: LabelSet, scale: float) -> np.ndarray:
+    """(H, W) bool: what the sleeves leave of the arms, and each arm's own pixels beyond its wrist, wherever they lie.
+
+    The second is for a hand on the chest or on the other arm, which the sleeves would cover.
+    """
+    hands = labels.where(parse, ARM_LABELS) & ~sleeves
+    for (_, elbow, wrist), label in zip(ARMS, ("right_arm", "left_arm"), strict=True):
         if body.seen[elbow] and body.seen[wrist]:
-            reach = 0.6 * (body.points[wrist] - body.points[elbow])
-            _fill(canvas, _bar(body.points[wrist], body.points[wrist] + reach, thickness))
-    return canvas.view(bool)
+            canvas = np.zeros(parse.shape, dtype=np.uint8)
+            end = body.points[wrist] + 0.6 * (body.points[wrist] - body.points[elbow])
+            _fill(canvas, _bar(body.points[wrist], end, body.thickness(scale)))
+            hands |= labels.where(parse, (label,)) & canvas.view(bool)
+    return hands
 
 
 def _hull(shape: tuple[int, int], body: _Body, category: str) -> np.ndarray:
@@ -375,28 +369,15 @@ _FRACTION = 1 << _SHIFT
 
 
 def _gaussians(points: np.ndarray, seen: np.ndarray, height: int, width: int, convention: str) -> np.ndarray:
-    """(..., 18, H, W) float32. A Gaussian of the distance is a column times a row: h + w exponentials in place of h x w.
-
-    Ours stops at 6 sigma, where exp(-36) is nothing in float32, so that a map costs its own small window and not the picture.
-    """
+    """(..., 18, H, W) float32. A Gaussian of the distance is a column times a row: H + W exponentials in place of H x W."""
     released = one_of("convention", convention, ("ours", "released")) == "released"
     sigma = SIGMA if released else SIGMA * height / 512
-    reach = np.inf if released else 6 * sigma
-    maps = np.zeros((*seen.shape, height, width), dtype=np.float32)
-    for index in zip(*np.nonzero(seen), strict=True):
-        (columns, row), (rows, column) = (
-            _bell(at, size, sigma, reach) for at, size in zip(points[index], (width, height), strict=True)
-        )
-        if released:
-            row, column = (bell / max(bell.max(), 1e-300) for bell in (row, column))
-        maps[index][rows, columns] = np.outer(column, row)
-    return maps
-
-
-def _bell(at: float, size: int, sigma: float, reach: float) -> tuple[slice, np.ndarray]:
-    """The pixels of a line of `size` within `reach` of `at`, and exp(-d^2 / sigma^2) there."""
-    first, last = (int(np.clip(edge, 0, size)) for edge in (np.ceil(at - reach), np.floor(at + reach) + 1))
-    return slice(first, last), np.exp(-(((np.arange(first, last) - at) / sigma) ** 2))
+    row = np.exp(-(((np.arange(width) - points[..., 0:1]) / sigma) ** 2))
+    column = np.exp(-(((np.arange(height) - points[..., 1:2]) / sigma) ** 2))
+    if released:
+        row, column = (bell / np.maximum(bell.max(-1, keepdims=True), 1e-300) for bell in (row, column))
+    column = column * seen[..., None]
+    return column.astype(np.float32)[..., :, None] * row.astype(np.float32)[..., None, :]
 
 
 def _dilate(mask: np.ndarray, radius: int) -> np.ndarray:

@@ -106,7 +106,9 @@ def verify(path: Path) -> None:
     """Raises `CheckpointError` unless `path` is there and matches its line in `SHA256SUMS` beside it."""
     sums = path.parent / "SHA256SUMS"
     if not path.is_file():
-        raise CheckpointError(f"{path} is missing; train it with `ladi-mini train {path.stem}` or restore it with `git checkout`.")
+        raise CheckpointError(
+            f"{path} is missing; train it with `ladi-mini train {path.stem}` or restore it with `git checkout`."
+        )
     lines = sums.read_text().splitlines() if sums.is_file() else []
     listed = {name: digest for digest, name in (line.split(maxsplit=1) for line in lines if line.strip())}
     if path.name not in listed:

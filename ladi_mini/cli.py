@@ -110,6 +110,7 @@ def train(
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget the checkpoints of an earlier run.")] = False,
 ):
     """Trains stages on the wardrobe; called again, it goes on where it was stopped."""
+    import os
     import shutil
 
     from ladi_mini.presets import STAGES, get_preset
@@ -125,7 +126,8 @@ def train(
     if fresh:
         shutil.rmtree(folder / "work", ignore_errors=True)
     try:
-        cards = run(chosen, get_preset(preset), folder, seed=seed, budget=_seconds(budget), cache=ROOT / "data" / "cache")
+        cache, workers = ROOT / "data" / "cache", os.cpu_count() or 1
+        cards = run(chosen, get_preset(preset), folder, seed=seed, budget=_seconds(budget), cache=cache, workers=workers)
     except Interrupted as stopped:
         typer.echo(f"{stopped}.")
         raise typer.Exit(3) from None
@@ -143,12 +145,21 @@ def evaluate(
     out: Annotated[Path | None, typer.Option(help="The card; data/results/PRESET_tryon.json if not given.")] = None,
 ):
     """Scores unpaired try-ons against the true pictures and against simpler means; writes a card."""
+    import os
+
     from ladi_mini.cards import write_card
     from ladi_mini.checkpoints import load_pipeline
     from ladi_mini.evaluation import evaluate as score
     from ladi_mini.presets import get_preset
 
-    card = score(load_pipeline(preset, weights), get_preset(preset), samples, seed, cache=ROOT / "data" / "cache")
+    card = score(
+        load_pipeline(preset, weights),
+        get_preset(preset),
+        samples,
+        seed,
+        cache=ROOT / "data" / "cache",
+        workers=os.cpu_count() or 1,
+    )
     path = ROOT / "data" / "results" / f"{preset}_tryon.json" if out is None else out
     write_card(path, card)
     for name, value in card["psnr_inside_mask"].items():

@@ -127,6 +127,8 @@ class TryOnSample:
                 "at least one pixel to repaint",
                 "check that parse map and keypoints show a person",
             )
+        if not bool(self.garment_mask.any()):
+            self._fail("garment_mask", "an empty mask", "the garment's pixels", "give a picture of the garment on white")
         if not bool(self.keypoint_visible.any()):
             self._fail("keypoints", "no visible keypoint", "a person", "use a photograph on which a person was detected")
         h, w = self.person.shape[1:]
@@ -144,7 +146,7 @@ class TryOnSample:
         value = getattr(self, name)
         if value is None:
             return
-        lowest, highest = float(value.min()), float(value.max())
+        lowest, highest = (x.item() for x in value.aminmax())
         if not (lowest >= low - 1e-4 and highest <= high + 1e-4):  # written so that NaN fails too
             self._fail(name, f"values {lowest:.3g} to {highest:.3g}", f"{low:g} to {high:g}", fix)
 

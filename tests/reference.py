@@ -34,7 +34,9 @@ def randn(name: str, shape: tuple[int, ...]) -> torch.Tensor:
 
 def fill(module: torch.nn.Module, prefix: str) -> torch.nn.Module:
     """Fills parameters and running statistics by their names and returns the module in eval mode."""
-    tensors = dict(module.named_parameters()) | {n: b for n, b in module.named_buffers() if n.endswith(("running_mean", "running_var"))}
+    tensors = dict(module.named_parameters()) | {
+        n: b for n, b in module.named_buffers() if n.endswith(("running_mean", "running_var"))
+    }
     with torch.no_grad():
         for name, tensor in tensors.items():
             r = randn(f"{prefix}.{name}", tuple(tensor.shape))

@@ -25,10 +25,8 @@ POINTS = np.array([JOINTS[name] for name in KEYPOINTS], dtype=float)
 SEEN = np.ones(18, dtype=bool)
 
 
-def person(
-    labels: str = "vitonhd", height: int = 512, hem: int = 290, bottom: str = "pants", lower_hem: int = 455, dress: bool = False
-):
-    """(parse, keypoints, visible): a shirt down to y = `hem`, then `bottom` to `lower_hem`, in pixels at a height of 512."""
+def person(labels="vitonhd", height=512, hem=290, bottom="pants", lower_hem=455, wide=0, dress=False):
+    """(parse, keypoints, visible): a shirt to y = `hem`, `bottom` to `lower_hem`, `wide` px wider; pixels at a height of 512."""
     scale = height / 512
     parse = np.zeros((height, height * 3 // 4), dtype=np.uint8)
 
@@ -43,12 +41,8 @@ def person(
 
     def box(name, x0, y0, x1, y1):
         if y1 > y0:
-            paint(
-                name,
-                cv2.rectangle,
-                *(tuple(np.rint(np.array(p) * scale).astype(int).tolist()) for p in ((x0, y0), (x1, y1))),
-                thickness=-1,
-            )
+            start, end = (tuple(np.rint(np.array(corner) * scale).astype(int).tolist()) for corner in ((x0, y0), (x1, y1)))
+            paint(name, cv2.rectangle, start, end, thickness=-1)
 
     thick = max(1, round(20 * scale))
     paint("hair", cv2.circle, at("nose"), round(46 * scale), thickness=-1)
@@ -63,7 +57,7 @@ def person(
         hand = np.array(JOINTS[f"{side}_wrist"]) + 0.4 * (hand - JOINTS[f"{side}_wrist"])
         paint(f"{side}_arm", cv2.circle, tuple(np.rint(hand * scale).astype(int).tolist()), round(9 * scale), thickness=-1)
     box("neck" if "neck" in SETS[labels].names else "face", 178, 95, 206, 132)
-    box("dress" if dress else bottom, 155, 250, 229, lower_hem)
+    box("dress" if dress else bottom, 155 - wide, 250, 229 + wide, lower_hem)
     box("dress" if dress else "upper", 147, 128, 237, hem)
     paint("face", cv2.circle, at("nose"), round(34 * scale), thickness=-1)
     return parse, POINTS * scale, SEEN
@@ -164,6 +158,12 @@ def test_mask_of_trousers_does_not_tell_them_from_a_short_skirt(labels):
     assert overlap(short, long) > 0.97
 
 
+@pytest.mark.parametrize("labels", SETS)
+def test_mask_of_a_lower_body_does_not_tell_its_width(labels):
+    narrow, wide = (mask_of(person(labels, bottom="skirt", wide=wide), "lower_body", labels=labels) for wide in (0, 15))
+    assert overlap(narrow, wide) > 0.97
+
+
 def test_released_mask_tells_trousers_from_a_short_skirt():
     short = mask_of(person("dresscode", bottom="skirt", lower_hem=330), "lower_body", labels="dresscode", convention="released")
     long = mask_of(person("dresscode", bottom="pants"), "lower_body", labels="dresscode", convention="released")
@@ -198,7 +198,7 @@ def test_whatever_the_person_wears_there_is_room_for_the_category(labels, catego
 
 
 def test_skirts_are_repainted_as_lower_bodies():
-    parts = person("dresscode", bottom="skirt", lower_hem=430)
+    parts = person("dresscode", bottom="skirt", lower_hem=430, wide=60)
     skirt = where(parts, "dresscode", "skirt")
     assert mask_of(parts, "lower_body", labels="dresscode")[skirt].all()
     assert not mask_of(parts, "lower_body", labels="dresscode", convention="released")[skirt].all()  # the fault
@@ -228,9 +228,16 @@ def test_a_missing_joint_changes_the_mask_near_it_only():
     assert changed[:, 0].min() > JOINTS["left_elbow"][1] - 40
 
 
+@pytest.mark.parametrize("name", ["right_shoulder", "left_shoulder"])
+def test_an_undetected_shoulder_is_mirrored_at_the_neck(name):
+    parse, points, seen = np.zeros((512, 384), np.uint8), POINTS, SEEN.copy()
+    complete = mask_of((parse, points, seen), "upper_body")
+    seen[KEYPOINTS.index(name)] = False
+    assert overlap(complete, mask_of((parse, points, seen), "upper_body")) > 0.97
+
+
 def test_undetected_hips_and_legs_are_guessed_from_the_shoulders():
-    parse, points, seen = person("vitonhd", dress=True)
-    seen = seen.copy()
+    parse, points, seen = np.zeros((512, 384), np.uint8), POINTS, SEEN.copy()
     complete = mask_of((parse, points, seen), "dresses")
     for name in ("right_hip", "left_hip", "right_knee", "left_knee", "right_ankle", "left_ankle"):
         seen[KEYPOINTS.index(name)] = False
@@ -247,14 +254,21 @@ def test_a_hand_on_the_other_arm_stays():
     parse[hand > 0] = PARSE_LABELS.index("left_arm")
     mask = mask_of((parse, points, seen), "upper_body")
     assert mask[hand > 0].mean() < 0.2
+    beside = np.s_[186:196, 125:129]  # before the bar beyond the wrist ends, but on the right arm
+    assert (parse[beside] == PARSE_LABELS.index("right_arm")).all()
+    assert mask[beside].all()
     assert mask_of((parse, points, seen), "upper_body", convention="released")[hand > 0].mean() > 0.8  # the fault
 
 
-def test_sleeves_follow_the_person_not_the_picture():
-    """Of the same keypoints 1.4 times as large the arms are thicker too, not only longer: their area grows by more than 1.4."""
-    empty = np.zeros((512, 384), dtype=np.uint8)
-    areas = [mask_of((empty, (POINTS - POINTS[1]) * size + POINTS[1], SEEN), "upper_body").mean() for size in (1.0, 1.4)]
-    assert areas[1] / areas[0] > 1.5
+@pytest.mark.parametrize(("size", "thickness"), [(1.0, 0.6 * 90), (1.4, 0.6 * 90 * 1.4), (0.5, 45), (2.5, 90)])
+def test_sleeves_are_as_thick_as_the_person_is_wide(size, thickness):
+    """0.6 shoulder widths, within the authors' two thicknesses; measured across a forearm held out to the side."""
+    points = (POINTS - POINTS[1]) * size + POINTS[1]
+    shoulder, elbow, wrist = (KEYPOINTS.index(f"right_{joint}") for joint in ("shoulder", "elbow", "wrist"))
+    points[elbow], points[wrist] = points[shoulder] - [30, 0], points[shoulder] - [130, 0]
+    mask = mask_of((np.zeros((512, 384), np.uint8), points, SEEN), "upper_body")
+    across = mask[:, max(0, round(points[wrist][0]) + 4)].sum()
+    assert across == pytest.approx(thickness + 2 * agnostic.DILATION, abs=2)
 
 
 def test_hair_on_the_chest_stays_in_ours_and_goes_in_released():
@@ -274,6 +288,18 @@ def test_dress_codes_neck_is_no_face():
     mask = mask_of((parse, points, seen), "upper_body", labels="dresscode")
     assert mask[converted == neck].all()
     assert not mask[converted == face].any()
+
+
+def test_the_collar_line_follows_the_shoulders_and_stays_below_the_nose():
+    parse, points, seen = person("dresscode")
+    face, neck = PARSE_LABELS.index("face"), PARSE_LABELS.index("neck")
+    tilted = points.copy()
+    tilted[KEYPOINTS.index("right_shoulder"), 1], tilted[KEYPOINTS.index("left_shoulder"), 1] = 110, 150
+    converted = to_vitonhd_labels(parse, tilted, seen).numpy()
+    assert (converted[110, 180], converted[110, 204]) == (neck, face)
+    raised = points.copy()  # arms up: the shoulders come up to the chin
+    raised[[KEYPOINTS.index("right_shoulder"), KEYPOINTS.index("left_shoulder")], 1] = 80
+    assert to_vitonhd_labels(parse, raised, seen).numpy()[72, 192] == face
 
 
 def test_label_conversion_keeps_every_name_that_both_sets_have():

@@ -16,7 +16,7 @@ from PIL import Image
 
 from ladi_mini.agnostic import DRESSCODE
 from ladi_mini.datasets import DressCode, VitonHD, load_photo
-from ladi_mini.datasets.files import BODY_25_TO_COCO_18, MAX_PIXELS, read_captions, read_keypoints, read_pairs
+from ladi_mini.datasets.files import BODY_25_TO_COCO_18, MAX_PIXELS, open_photo, read_captions, read_keypoints, read_pairs
 from ladi_mini.datasets.fit import Fit
 from ladi_mini.datasets.photo import garment_on_white
 from ladi_mini.sample import KEYPOINTS, PARSE_LABELS, InputError, InputWarning, collate
@@ -246,6 +246,21 @@ def test_undetected_keypoints_are_not_visible(tmp_path):
     assert not points[~seen].any()
 
 
+def test_keypoints_without_confidence_are_not_visible():
+    rows = np.concatenate([POINTS, (np.arange(18) > 4)[:, None]], 1)
+    assert np.array_equal(read_keypoints(rows, (WIDTH, HEIGHT))[1], np.arange(18) > 4)
+
+
+def test_what_surrounds_a_masked_garment_becomes_white(files, dresscode):
+    grey = Image.composite(garment()[0], Image.new("RGB", (WIDTH, HEIGHT), (128, 128, 128)), garment()[1])
+    grey.save(files["garment"], quality=95)
+    grey.save(dresscode / "upper_body" / "images" / "000_1.jpg", quality=95)
+    for sample in (load(files), DressCode(dresscode, height=HEIGHT, width=WIDTH, categories="upper_body")[0]):
+        outside = sample.garment[:, sample.garment_mask[0] == 0]
+        assert outside.min() == 1
+        assert sample.garment[:, 80, 60].mean() < 0
+
+
 def test_keypoints_belong_to_the_photograph_that_lies_there(vitonhd, tmp_path_factory):
     """A copy of the data set at half size gives the same sample; the authors take 768 x 1024 for granted."""
     whole = VitonHD(vitonhd, height=HEIGHT, width=WIDTH)[0]
@@ -329,6 +344,8 @@ def test_a_photo_turned_by_its_exif_note_is_read_upright(files, size):
     photograph().transpose(Image.Transpose.ROTATE_90).save(files["person"], quality=95, exif=exif)
     turned = load(files, height=size[0], width=size[1])
     assert (upright.person - turned.person).abs().mean() < 0.02
+    half = (WIDTH // 2, HEIGHT // 2)
+    assert open_photo(files["person"], "photograph").decode(at_least=half).size == half  # reduced although turned
 
 
 # Bad files: each must name itself, the fault and the fix

@@ -34,7 +34,9 @@ def noise(*shape, seed=0):
 
 def conditions(preset, count=2, seed=1):
     h, w = preset.latent_size
-    return Conditions(noise(count, preset.tryon_channels - preset.latent_channels, h, w, seed=seed), noise(count, 6, 8, seed=seed))
+    return Conditions(
+        noise(count, preset.tryon_channels - preset.latent_channels, h, w, seed=seed), noise(count, 6, 8, seed=seed)
+    )
 
 
 @pytest.mark.parametrize("preset", [NANO, MINI, FULL], ids=lambda p: p.name)
@@ -46,7 +48,9 @@ def test_noise_schedule_equals_diffusers(preset):
 
 def test_forward_process_equals_diffusers():
     x, eps, t = noise(4, 4, 8, 6), noise(4, 4, 8, 6, seed=1), torch.tensor([0, 10, 500, 999])
-    expected = DDPMScheduler(beta_start=NANO.beta_start, beta_end=NANO.beta_end, beta_schedule="scaled_linear").add_noise(x, eps, t)
+    expected = DDPMScheduler(beta_start=NANO.beta_start, beta_end=NANO.beta_end, beta_schedule="scaled_linear").add_noise(
+        x, eps, t
+    )
     assert torch.allclose(add_noise(x, eps, t, alphas_cumprod(NANO)), expected, atol=1e-5)
 
 
@@ -77,7 +81,9 @@ def test_guidance_of_one_is_no_guidance_and_zero_is_unconditional():
     assert torch.equal(guide(a, b, 0.0), a)
 
 
-@pytest.mark.parametrize(("preset", "channels"), [(NANO, 31), (FULL, 31), (MINI, 3 * MINI.latent_channels + 19)], ids=["nano", "full", "mini"])
+@pytest.mark.parametrize(
+    ("preset", "channels"), [(NANO, 31), (FULL, 31), (MINI, 3 * MINI.latent_channels + 19)], ids=["nano", "full", "mini"]
+)
 def test_denoiser_input_has_3z_plus_19_channels(preset, channels):
     assert preset.tryon_channels == channels
 
@@ -86,7 +92,11 @@ def test_static_channels_are_in_the_papers_order():
     h, w = TINY.latent_size
     mask = torch.zeros(1, 1, TINY.height, TINY.width)
     mask[..., : TINY.height // 2, :] = 1
-    masked, pose, garment = torch.full((1, 4, h, w), 2.0), torch.full((1, 18, TINY.height, TINY.width), 0.3), torch.full((1, 4, h, w), 5.0)
+    masked, pose, garment = (
+        torch.full((1, 4, h, w), 2.0),
+        torch.full((1, 18, TINY.height, TINY.width), 0.3),
+        torch.full((1, 4, h, w), 5.0),
+    )
     static = static_channels(mask, masked, pose, garment)
     assert static.shape == (1, 27, h, w)
     assert static[0, 0, 0, 0] == 1 and static[0, 0, -1, 0] == 0
@@ -171,6 +181,10 @@ def test_latents_are_scaled_and_decoding_undoes_it():
 def test_scheduler_has_stable_diffusions_constants():
     scheduler = build_scheduler(FULL)
     scheduler.set_timesteps(50)
-    assert isinstance(scheduler, DDIMScheduler) and scheduler.timesteps[:2].tolist() == [981, 961] and int(scheduler.timesteps[-1]) == 1
+    assert (
+        isinstance(scheduler, DDIMScheduler)
+        and scheduler.timesteps[:2].tolist() == [981, 961]
+        and int(scheduler.timesteps[-1]) == 1
+    )
     assert abs(scheduler.final_alpha_cumprod.item() - 0.99915) < 1e-5
     assert abs(scheduler.alphas_cumprod[-1].item() - 0.00466) < 1e-5

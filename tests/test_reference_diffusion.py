@@ -4,7 +4,16 @@ import pytest
 import torch
 from reference import difference, fill, golden, randn
 
-from ladi_mini.diffusion import Conditions, build_autoencoder, build_scheduler, build_unet, denoise, drop_garment, encode, static_channels
+from ladi_mini.diffusion import (
+    Conditions,
+    build_autoencoder,
+    build_scheduler,
+    build_unet,
+    denoise,
+    drop_garment,
+    encode,
+    static_channels,
+)
 from ladi_mini.emasc import Emasc, decode_with_skips, encode_with_taps
 from ladi_mini.presets import FULL
 
@@ -31,7 +40,9 @@ def test_sampler_equals_the_released_one(name, guidance_scale):
         without = Conditions(drop_garment(static, 4), randn("in.pipe.negative_embeds", (2, 77, 64)))
         steps: list[torch.Tensor] = []
         start = randn("in.pipe.latents", (2, 4, 8, 6))
-        end = denoise(unet, build_scheduler(TINY), start, given, without, guidance_scale, 5, callback=lambda i, t, x, e: steps.append(x))
+        end = denoise(
+            unet, build_scheduler(TINY), start, given, without, guidance_scale, 5, callback=lambda i, t, x, e: steps.append(x)
+        )
         out = decode_with_skips(vae, end / vae.config.scaling_factor, emasc(taps, mask))
     assert difference(torch.stack(steps), f"pipe.{name}.latents") <= 4e-4
     assert difference((out / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1), f"pipe.{name}.image") <= 1e-3

@@ -55,16 +55,10 @@ class DressCode(Dataset):
         one_of("order", order, ("paired", "unpaired"))
         one_of("convention", convention, ("ours", "released"))
         if split == "train" and order == "unpaired":
-            raise files.refuse(
-                "Dress Code", "has no unpaired training pairs", "order='paired' for split='train'", "choose the test split"
-            )
-        self.root, self.paired, self.height, self.width, self.convention = (
-            Path(root),
-            order == "paired",
-            height,
-            width,
-            convention,
-        )
+            expected = "order='paired' for split='train'"
+            raise files.refuse("Dress Code", "has no unpaired training pairs", expected, "choose the test split")
+        self.root, self.paired, self.convention = Path(root), order == "paired", convention
+        self.height, self.width = height, width
         listing = "train_pairs.txt" if split == "train" else f"test_pairs_{order}.txt"
         categories = (categories,) if isinstance(categories, str) else tuple(categories)
         for category in categories:

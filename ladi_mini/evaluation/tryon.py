@@ -34,12 +34,14 @@ def noise_of(preset: Preset, indices: list[int], seed: int) -> list[torch.Genera
     return [torch.Generator().manual_seed(seed * 1_000_003 + index) for index in indices]
 
 
-def evaluate(pipe: TryOnPipeline, preset: Preset, samples: int = 256, seed: int = 0, batch_size: int = 32, cache=None) -> dict:
+def evaluate(
+    pipe: TryOnPipeline, preset: Preset, samples: int = 256, seed: int = 0, batch_size: int = 32, cache=None, workers: int = 0
+) -> dict:
     """Scores the pipeline on `samples` unpaired test samples; returns the card.
 
     Methods: "tryon", "pasted" (`paste_garment`), "without_garment" (the same model, garment and words zeroed).
     """
-    data = packed("test", samples, preset.height, preset.width, seed=0, unpaired=True, cache_dir=cache)
+    data = packed("test", samples, preset.height, preset.width, seed=0, unpaired=True, cache_dir=cache, workers=workers)
     device = pipe.device
     inner: dict[str, list] = {}
     whole: dict[str, list] = {}

@@ -37,17 +37,19 @@ def train(
     seed: int = 0,
     budget: float | None = None,
     cache: Path | None = None,
+    workers: int = 0,
     accelerator: Accelerator | None = None,
     progress: bool = True,
 ) -> list[dict]:
     """Trains `stages` in their order on the wardrobe and writes weights and cards to the folder `out`; returns the cards.
 
-    A stage whose work folder holds a checkpoint goes on from it. `budget`: seconds for all of them together, after which
+    A stage whose work folder holds a checkpoint goes on from it. `workers` processes draw the wardrobe, 0 draws it here; with
+    more a script needs `if __name__ == "__main__":`. `budget`: seconds for all of them together, after which
     `Interrupted` is raised at a checkpoint. Raises `CheckpointError` if an earlier stage's weights are missing.
     """
     out, started, cards = Path(out), time.perf_counter(), []
     accelerator = accelerator or Accelerator(cpu=not torch.cuda.is_available())
-    sizes = {"height": preset.height, "width": preset.width, "seed": seed, "cache_dir": cache}
+    sizes = {"height": preset.height, "width": preset.width, "seed": seed, "cache_dir": cache, "workers": workers}
     data = packed("train", preset.train_samples, **sizes)
     held_out = packed("validation", preset.validation_samples, **sizes)
     rendering = time.perf_counter() - started

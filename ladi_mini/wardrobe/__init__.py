@@ -3,7 +3,8 @@
     captions   words: what a garment is made of, and the sentence that says it
     canvas     antialiased polygons and curves
     letters    printed letters and digits as strokes
-    people     bodies, poses, faces, hair
+    people     bodies and poses
+    faces      faces and hair
     garments   garments lying flat, cut into panels
     dressing   the true warp part by part; the drawn sample as arrays
     dataset    tensors: `sample`, `Wardrobe`, `packed`

@@ -4,7 +4,7 @@ Choices made here
 - Lengths are in picture heights: y runs from 0 to 1, x from 0 to width / height, so a drawing does not know its size in pixels.
 - A `Canvas` is premultiplied RGBA with a label for every pixel beside it; OpenCV's antialiased fill on a transparent canvas
   is then exactly the "over" operator, so layers can be drawn once and laid over several pictures.
-- Nothing here draws random numbers; colours are (r, g, b) from 0 to 255.
+- Random numbers come from the generator that is given; colours are (r, g, b) from 0 to 255.
 """
 
 from functools import cache, lru_cache
@@ -143,3 +143,8 @@ def shade(colour: Colour, t: float) -> Colour:
 def skin_shade(skin: Colour, t: float) -> Colour:
     """Skin in the shade: darker and warmer."""
     return mix(skin, (96, 36, 34), t)
+
+
+def pick(rng: np.random.Generator, options):
+    """One of `options`, all equally likely."""
+    return options[rng.integers(len(options))]

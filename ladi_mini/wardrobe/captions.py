@@ -48,6 +48,8 @@ NECKLINES = ("crew", "v", "scoop", "square", "high", "collar", "hood", "none")
 LENGTHS = ("", "short", "knee-length", "long")
 FITS = ("", "slim", "loose")
 PRINTABLE = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+WORDLESS = "BCDGHJLMNPQRTVWXZ"  # without vowels, F, K, S and Y, chance spells neither words nor their usual short forms
+UNWANTED = frozenset(("14", "18", "28", "69", "88", "187", "311", "318", "420", "666", "911", "1488"))  # codes, not numbers
 
 VOCABULARY: tuple[str, ...] = tuple(
     dict.fromkeys(

@@ -20,10 +20,10 @@ from torch.utils.data import Dataset
 
 from ladi_mini.agnostic import inpaint_mask, pose_maps
 from ladi_mini.presets import CATEGORIES
-from ladi_mini.sample import TryOnBatch, TryOnSample
+from ladi_mini.sample import InputError, TryOnBatch, TryOnSample
 from ladi_mini.wardrobe.dressing import Drawing, category_of, draw, draw_many
 
-RECIPE_VERSION = 1  # changes whenever any sample's pixels do
+RECIPE_VERSION = 5  # changes whenever any sample's pixels do
 SPLITS = {"train": 0, "validation": 10_000_000, "test": 20_000_000}  # first index
 LENGTHS = {"train": 20_000, "validation": 1_000, "test": 2_000}
 GARMENT, REPAINT, VISIBLE, WORN = 1, 2, 4, 8  # bits of a packed sample's masks
@@ -34,8 +34,9 @@ def sample(seed: int, index: int, height: int, width: int, unpaired: bool = Fals
 
     Paired: the person wears the garment and `target` equals `person`. Unpaired: the person wears another garment of the
     category, and `target` is the true picture of the same person in `garment`. Sizes in pixels; `index` >= 0.
-    Raises `ValueError` for a category that does not exist.
+    Raises `InputError` for a category that does not exist.
     """
+    _known_category(category)
     drawing = draw(seed, index, height, width, unpaired, category_of(index, category))
     return _to_batch(_pack([drawing], unpaired), [0], one=True)
 
@@ -52,7 +53,7 @@ class Wardrobe(Dataset):
         self.split, self.height, self.width, self.seed = split, height, width, seed
         self.unpaired, self.category = unpaired, category
         self.count = LENGTHS[split] if count is None else count
-        category_of(0, category)
+        _known_category(category)
 
     def __len__(self) -> int:
         return self.count
@@ -88,15 +89,15 @@ class Packed(Dataset):
 
 
 def packed(split: str, count: int, height: int, width: int, seed: int = 0, unpaired: bool = False, category: str | None = None,
-           cache_dir: str | Path | None = None, workers: int | None = None) -> Packed:  # fmt: skip
+           cache_dir: str | Path | None = None, workers: int = 0) -> Packed:  # fmt: skip
     """The first `count` samples of a split, drawn at once and kept in memory.
 
     With `cache_dir` they are read from a file there if the same were drawn before, and written there if not. `workers`
-    processes draw them (default: one a CPU; 0: this process). Workers are spawned, so a script that calls this needs
+    processes draw them, 0 draws them in this one. Workers are spawned, so a script that asks for them needs
     `if __name__ == "__main__":`, as always with `multiprocessing`; notebooks do not.
     """
     first = _first(split)
-    category_of(0, category)
+    _known_category(category)
     file = None
     if cache_dir is not None:
         kind = ("unpaired" if unpaired else "paired") + (f"-{category}" if category else "")
@@ -108,7 +109,7 @@ def packed(split: str, count: int, height: int, width: int, seed: int = 0, unpai
         (seed, range(first + start, first + min(start + 64, count)), height, width, unpaired, category)
         for start in range(0, count, 64)
     ]
-    workers = min(os.cpu_count() or 1 if workers is None else workers, len(jobs))
+    workers = min(workers, len(jobs))
     if workers > 1:
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             chunks = [_pack(drawings, unpaired) for drawings in pool.map(draw_many, jobs)]
@@ -122,8 +123,13 @@ def packed(split: str, count: int, height: int, width: int, seed: int = 0, unpai
 
 def _first(split: str) -> int:
     if split not in SPLITS:
-        raise ValueError(f"split {split!r} does not exist; choose one of {', '.join(SPLITS)}")
+        raise InputError(f"the wardrobe has no split {split!r}; choose one of {', '.join(SPLITS)}.")
     return SPLITS[split]
+
+
+def _known_category(category: str | None):
+    if category is not None and category not in CATEGORIES:
+        raise InputError(f"the wardrobe has no category {category!r}; choose one of {', '.join(CATEGORIES)}.")
 
 
 def _save(file: Path, arrays: dict[str, np.ndarray]):

@@ -5,24 +5,23 @@ Choices made here
   edges of a panel or (`s`, `d`) along an arm, and those give a point of the flat garment. So the warp is exact.
 - Coverage is warped with the same map: a neckline, a hem or a cuff is where the flat garment has it.
 - Folds and roundness are one smooth factor on the cloth that depends on pose and cut alone, never on noise.
-- A person is drawn on a canvas 2 (small pictures: 4) times as large and averaged; the warp is averaged with it, and a pixel
+- A person is drawn on a canvas 2 (small pictures: 3) times as large and averaged; the warp is averaged with it, and a pixel
   counts as visible only if all of it shows one part and that spot is not hidden in the flat photograph.
 - NumPy and OpenCV only, so that worker processes start fast; `dataset` makes tensors of the result.
 """
 
 import zlib
 from dataclasses import dataclass
-from functools import cache
 
 import cv2
 import numpy as np
 
 from ladi_mini.presets import CATEGORIES
-from ladi_mini.wardrobe import people
-from ladi_mini.wardrobe.canvas import Canvas, ellipse, lay_over, mix, shade, smooth
+from ladi_mini.wardrobe import faces, people
+from ladi_mini.wardrobe.canvas import Canvas, ellipse, lay_over, mix, pick, shade, smooth
 from ladi_mini.wardrobe.captions import caption
 from ladi_mini.wardrobe.garments import SLEEVE_S, Flat, Garment, Part, differ, draw_flat, draw_garment
-from ladi_mini.wardrobe.people import ANKLE, ARMPIT, CROTCH, HIP, KNEE, LABEL, LEVELS, SHOULDER, WAIST, Body, Frame
+from ladi_mini.wardrobe.people import ANKLE, CROTCH, HIP, KNEE, LABEL, LEVELS, SHOULDER, WAIST, Body, Frame
 
 BACKDROPS = (
     (236, 234, 230), (226, 232, 236), (240, 230, 222), (222, 228, 220), (232, 226, 236), (214, 222, 230),
@@ -58,15 +57,16 @@ def stream(seed: int, index: int, name: str) -> np.random.Generator:
 
 def draw(seed: int, index: int, height: int, width: int, unpaired: bool, category: str) -> Drawing:
     """The sample as arrays; see `dataset.sample`."""
-    factor = max(2, -(-256 // height))
+    factor = max(2, -(-192 // height))
     h, w = factor * height, factor * width
     body = people.draw_person(stream(seed, index, "person"))
     garment = draw_garment(stream(seed, index, "garment"), category)
-    companion = draw_garment(stream(seed, index, "companion"), "lower_body" if category == "upper_body" else "upper_body", quiet=True)
+    rest = "lower_body" if category == "upper_body" else "upper_body"
+    companion = draw_garment(stream(seed, index, "companion"), rest, quiet=True)
     attempt = 0
     while category != "dresses" and not differ(companion, garment):
         attempt += 1
-        companion = draw_garment(stream(seed, index, f"companion {attempt}"), companion.attributes.category, quiet=True)
+        companion = draw_garment(stream(seed, index, f"companion {attempt}"), rest, quiet=True)
     scene = Scene(stream(seed, index, "scene"), body, category, companion, h, w)
     flat = draw_flat(garment, h, w)
     target = scene.dress(garment, flat)
@@ -78,7 +78,7 @@ def draw(seed: int, index: int, height: int, width: int, unpaired: bool, categor
             attempt += 1
             other = draw_garment(stream(seed, index, f"other {attempt}"), category)
         person = scene.dress(other, draw_flat(other, h, w))
-    points = people.keypoints(body, scene.frame) * height - 0.5
+    points = scene.frame(scene.keypoints) * height - 0.5
     visible = ((points > -0.5) & (points < np.array((width, height)) - 0.5)).all(1)
     grid, shown = _shrink_grid(target, flat, height, width)
     return Drawing(
@@ -108,11 +108,7 @@ def draw_many(job: tuple) -> list[Drawing]:
 
 def category_of(index: int, category: str | None = None) -> str:
     """Categories take turns, unless one is asked for."""
-    if category is None:
-        return CATEGORIES[index % len(CATEGORIES)]
-    if category not in CATEGORIES:
-        raise ValueError(f"category {category!r} does not exist; choose one of {', '.join(CATEGORIES)}")
-    return category
+    return category or CATEGORIES[index % len(CATEGORIES)]
 
 
 def garment_label(garment: Garment) -> int:
@@ -145,13 +141,15 @@ class Scene:
         self.frame = Frame(scale, 0.5 * width / height + rng.uniform(-0.02, 0.02), top + extra * scale * 0.6)
         self.tucked = bool(rng.uniform() < 0.55) and companion.attributes.kind != "hoodie"
         self.background = self._backdrop(rng, close)
-        self.behind = self._layer(people.draw_back_hair)
+        self.behind = self._layer(faces.draw_back_hair)
         people.draw_skin(self.behind, body, self.frame)
         self.shoes = self._layer(people.draw_shoes) if not close else None
         self.arms = self._layer(people.draw_arms)
-        self.front = self._layer(people.draw_head)
+        self.front = self._layer(faces.draw_head)
         self.hands = self._layer(people.draw_hands)
+        self.keypoints = people.keypoints(body, Frame(1.0, 0.0, 0.0))  # body heights
         self.companion = None
+        self._companion_parts = {}  # the same under every garment, so warped once
         if category != "dresses":
             self.companion = companion, draw_flat(companion, height, width)
 
@@ -161,8 +159,8 @@ class Scene:
         return canvas
 
     def _backdrop(self, rng: np.random.Generator, close: bool) -> np.ndarray:
-        colour = BACKDROPS[rng.integers(len(BACKDROPS))]
-        kind = str(rng.choice(("plain", "gradient", "glow", "floor")))
+        colour = pick(rng, BACKDROPS)
+        kind = pick(rng, ("plain", "gradient", "glow", "floor"))
         light, dark = np.array(colour, np.float32), np.array(shade(colour, 0.5), np.float32)
         y = (np.arange(self.height, dtype=np.float32) + 0.5)[:, None] / self.height
         picture = np.empty((self.height, self.width, 3), np.uint8)
@@ -221,7 +219,7 @@ class Scene:
         box = layer.box
         alpha = cv2.extractChannel(layer.image[box], 3) if layer.image[box].size else np.zeros((0, 0), np.uint8)
         np.copyto(worn.owner[box], 0, where=alpha > 0)
-        np.copyto(worn.label[box], layer.label[box], where=(alpha > 250) & (layer.label[box] > 0))
+        np.copyto(worn.label[box], layer.label[box], where=(alpha > 253) & (layer.label[box] > 0))
 
     def _shade_under_arms(self, worn: Worn):
         """Arms darken the cloth beside and below them, and only cloth: the shadow goes with the garment."""
@@ -239,17 +237,16 @@ class Scene:
 
     def _wear(self, worn: Worn, garment: Garment, flat: Flat, part: Part, number: int):
         """A part of a garment over the picture; `number` is 0 if its warp is not asked for."""
-        place = (_place_sleeve if part.arm is not None else _place_panel)(self, garment, flat, part)
-        if place is None:
+        warped = self._companion_parts.get(part.name) if number == 0 else None
+        if warped is None:
+            warped = self._warp(garment, flat, part)
+            if number == 0:
+                self._companion_parts[part.name] = warped
+        if not warped:
             return
-        box, x, y, light = place
-        map_x, map_y = x * self.height - 0.5, y * self.height - 0.5
-        alpha = cv2.remap(part.alpha, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-        cloth = cv2.remap(part.image, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        factor = cv2.multiply(alpha, light, scale=1.0, dtype=cv2.CV_8U)
-        premultiplied = cv2.multiply(cloth, cv2.cvtColor(factor, cv2.COLOR_GRAY2BGR), scale=1 / 255)
-        lay_over(worn.picture[box], premultiplied, alpha)
-        touched = alpha > 12
+        box, x, y, cloth, alpha = warped
+        lay_over(worn.picture[box], cloth, alpha)
+        touched = alpha > 4
         np.copyto(worn.label[box], garment_label(garment), where=touched)
         np.copyto(worn.owner[box], 0, where=touched)
         if number:
@@ -257,6 +254,19 @@ class Scene:
             np.copyto(worn.owner[box], number, where=inside)
             np.copyto(worn.place[0][box], x, where=inside)
             np.copyto(worn.place[1][box], y, where=inside)
+
+    def _warp(self, garment: Garment, flat: Flat, part: Part) -> tuple:
+        """A part as worn: its box, where its pixels come from (x, y in picture heights), the shaded cloth times its
+        coverage, and the coverage; () if it is outside the picture."""
+        place = (_place_sleeve if part.arm is not None else _place_panel)(self, garment, flat, part)
+        if place is None:
+            return ()
+        box, x, y, light = place
+        map_x, map_y = x * self.height - 0.5, y * self.height - 0.5
+        alpha = cv2.remap(part.alpha, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        cloth = cv2.remap(part.image, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        factor = cv2.multiply(alpha, light, scale=1.0, dtype=cv2.CV_8U)
+        return box, x, y, cv2.multiply(cloth, cv2.cvtColor(factor, cv2.COLOR_GRAY2BGR), scale=1 / 255), alpha
 
 
 def _box(scene: Scene, low: np.ndarray, high: np.ndarray):
@@ -271,9 +281,8 @@ def _box(scene: Scene, low: np.ndarray, high: np.ndarray):
     return (slice(first[1], last[1]), slice(first[0], last[0])), x.astype(np.float32)[None], y.astype(np.float32)[:, None]
 
 
-@cache
-def _gradient_step() -> float:
-    return float(LEVELS[1] - LEVELS[0])
+_SLOPE = smooth((SHOULDER, 0.34), (1.0, 0.0), LEVELS)  # how much a panel follows the slope of the shoulders
+_SAG = smooth((0.3, HIP), (0.0, 1.0), LEVELS)  # and hangs lower in the middle, for the body is round
 
 
 def _place_panel(scene: Scene, garment: Garment, flat: Flat, part: Part):
@@ -284,9 +293,9 @@ def _place_panel(scene: Scene, garment: Garment, flat: Flat, part: Part):
     else:
         left, right = garment.torso_edges(body, LEVELS)
         left, right = _limit(scene, garment, left, right)
-    top = flat.scale and garment.top - 0.06
+    top = garment.top - 0.06
     y_level = body.level(LEVELS)
-    inside = (LEVELS > top) & (LEVELS < garment.end + 0.03)
+    inside = (top < LEVELS) & (garment.end + 0.03 > LEVELS)
     low = frame((left[inside].min(), y_level[inside].min() - 0.01))
     high = frame((right[inside].max(), y_level[inside].max() + 0.01))
     located = _box(scene, low, high)
@@ -299,32 +308,31 @@ def _place_panel(scene: Scene, garment: Garment, flat: Flat, part: Part):
     def at(table):
         return np.interp(v_row, LEVELS, table).astype(np.float32)[:, None]
 
-    l, r = at(left), at(right)
-    u = (x - l) / (r - l)
+    left, right = at(left), at(right)
+    u = (x - left) / (right - left)
     q = 2 * u - 1
-    # shoulders slope with the pose; hems hang a little lower in the middle, for the body is round
-    slope = body.tilt * (smooth((SHOULDER, 0.34), (1.0, 0.0), v_row).astype(np.float32)[:, None]) * 0.5 * (r - l)
-    sag = 0.006 * smooth((0.3, HIP), (0.0, 1.0), v_row).astype(np.float32)[:, None]
+    slope = (0.5 * body.tilt) * (right - left) * at(_SLOPE)
+    sag = 0.006 * at(_SAG)
     if part.side:
         slope, sag = 0.0 * slope, 0.3 * sag
     dv = -slope * q - sag * (1 - q * q)
     v = v_row.astype(np.float32)[:, None] + dv
     if not part.side:
-        u = u + (0.09 * body.turn) * (1 - q * q) * (1 - 0.0 * u)
+        u = u + (0.09 * body.turn) * (1 - q * q)
     fl, fr = at(part.left), at(part.right)
-    step = _gradient_step()
-    gl, gr = at(np.gradient(part.left, step)), at(np.gradient(part.right, step))
-    fl, fr = fl + gl * dv, fr + gr * dv
+    step = 2 * float(LEVELS[1] - LEVELS[0])
+    gl, gr = ((at(np.roll(edge, -1)) - at(np.roll(edge, 1))) / step for edge in (part.left, part.right))
+    fl, fr = fl + gl * dv, fr + gr * dv  # the flat edges at v, to first order
     fx = fl + u * (fr - fl)
-    fy = (flat.origin[1] + flat.scale * v).astype(np.float32)
-    return box, fx.astype(np.float32), fy, _folds(scene, garment, part, u, v)
+    fy = flat.origin[1].astype(np.float32) + np.float32(flat.scale) * v
+    return box, fx, fy, _folds(scene, garment, part, u, v)
 
 
 def _limit(scene: Scene, garment: Garment, left: np.ndarray, right: np.ndarray):
     """Skirts stay in the region that any garment of their category may fill, so that the unpaired truth is well posed."""
     if garment.attributes.category == "upper_body":
         return left, right
-    body, points = scene.body, people.keypoints(scene.body, Frame(1.0, 0.0, 0.0))
+    points = scene.keypoints
     room = 0.4 * abs(points[5, 0] - points[2, 0]) - 0.005  # the mask's hull of the legs, less a seam
     knots = (HIP, KNEE, ANKLE)
     low, high = np.interp(LEVELS, knots, points[8:11, 0] - room), np.interp(LEVELS, knots, points[11:14, 0] + room)
@@ -360,13 +368,14 @@ def _place_sleeve(scene: Scene, garment: Garment, flat: Flat, part: Part):
     away = part.arm
     flat_d = q * widths[..., 1]
     # above the shoulder the sleeve's cap is round on every arm
-    along = np.where(s > 0, away.length, arm.length * np.float32(np.interp(0, SLEEVE_S, part.arm_half_width) / np.interp(0, SLEEVE_S, half))) * s
+    wider = np.float32(np.interp(0, SLEEVE_S, part.arm_half_width) / np.interp(0, SLEEVE_S, half))
+    along = np.where(s > 0, np.float32(away.length), np.float32(arm.length) * wider) * s
     across = np.array((-away.a[1], away.a[0]))
     fx = (away.shoulder[0] + away.a[0] * along + across[0] * flat_d).astype(np.float32)
     fy = (away.shoulder[1] + away.a[1] * along + across[1] * flat_d).astype(np.float32)
     far = (np.abs(q) > 1.3) | (s < -0.35)
     fx[far] = -9.0
-    light = 1.0 - 0.13 * np.clip(q * -part.side * (1 if part.side < 0 else 1), -1, 1) ** 2 * (q * part.side < 0) - 0.03 * q * q
+    light = 1.0 - 0.13 * np.clip(-q * part.side, 0, 1) ** 2 - 0.03 * q * q  # darker towards the body
     bend = abs(arm.angle)
     if bend > 0.2 and garment.sleeve_end > 0.6:
         elbow = (arm.upper - arm.cut + 0.5 * arm.arc * bend) / arm.length
@@ -404,10 +413,11 @@ def _folds(scene: Scene, garment: Garment, part: Part, u: np.ndarray, v: np.ndar
     if part.side:
         inner = -part.side * q
         light = light - 0.05 * np.clip(inner, 0, 1) ** 2
-        light = light - ridge(0.5, KNEE, 0.4, 0.008, 0.0, 0.05) - ridge(0.5 - 0.2 * part.side, CROTCH - 0.005, 0.3, 0.012, 0.0, 0.05)
+        light = light - ridge(0.5, KNEE, 0.4, 0.008, 0.0, 0.05)
+        light = light - ridge(0.5 - 0.2 * part.side, CROTCH - 0.005, 0.3, 0.012, 0.0, 0.05)
         light = light - ridge(0.5, ANKLE - 0.012, 0.5, 0.006, 0.0, 0.06)
     if garment.attributes.category == "upper_body":
-        light = light - ridge(0.5, 0.52, 0.5, 0.01, 0.0, 0.02) + 0.0 * ARMPIT
+        light = light - ridge(0.5, 0.52, 0.5, 0.01, 0.0, 0.02)
     return light
 
 
@@ -416,11 +426,12 @@ def _shrink(picture: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _shrink_labels(label: np.ndarray, factor: int, first: int) -> np.ndarray:
-    """Labels at picture size. A pixel that shows any of label `first` (the garment) has it: so every pixel that would look
-    different with another garment is known to be one."""
+    """Labels at picture size. A pixel that shows any of label `first` (the garment), or ends where the garment does, has it:
+    so every pixel that would look different with another garment is known to be one."""
     height, width = label.shape[0] // factor, label.shape[1] // factor
     small = np.ascontiguousarray(label[factor // 2 :: factor, factor // 2 :: factor])
-    touched = cv2.resize((label == first).astype(np.uint8) * 255, (width, height), interpolation=cv2.INTER_AREA) > 0
+    wide = cv2.dilate(255 * (label == first).view(np.uint8), np.ones((3, 3), np.uint8))
+    touched = cv2.resize(wide, (width, height), interpolation=cv2.INTER_AREA) > 0
     small[touched] = first
     return small
 

@@ -12,15 +12,27 @@ Choices made here
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import cv2
 import numpy as np
 
 from ladi_mini.wardrobe import letters
-from ladi_mini.wardrobe.canvas import SHIFT, Colour, band, curve, ellipse, mix, shade, smooth, to_pixels
-from ladi_mini.wardrobe.captions import COLOURS, KINDS, PRINTABLE, Attributes
+from ladi_mini.wardrobe.canvas import SHIFT, Colour, band, curve, ellipse, mix, pick, shade, smooth, to_pixels
+from ladi_mini.wardrobe.captions import COLOURS, KINDS, PATTERNS, PRINTABLE, SLEEVES, UNWANTED, WORDLESS, Attributes
 from ladi_mini.wardrobe.people import (
-    ANKLE, ARMPIT, CROTCH, HEM, HIP, KNEE, LEVELS, NECK, SHOULDER, WAIST, Arm, Body,
+    ANKLE,
+    ARMPIT,
+    CROTCH,
+    HEM,
+    HIP,
+    KNEE,
+    LEVELS,
+    NECK,
+    SHOULDER,
+    WAIST,
+    Arm,
+    Body,
 )  # fmt: skip
 
 PAIRS = {  # what goes with a colour, for patterns, trims and prints
@@ -49,12 +61,35 @@ PAIRS = {  # what goes with a colour, for patterns, trims and prints
     "brown": ("cream", "beige", "mustard", "sky"),
     "beige": ("white", "brown", "navy", "rust", "black"),
 }
-TROUSER_COLOURS = ("navy", "black", "charcoal", "grey", "beige", "olive", "brown", "blue", "white", "burgundy", "teal", "rust", "cream", "sky")
+KIND_SLEEVES = {
+    "t-shirt": ("short-sleeve",), "shirt": ("long-sleeve",), "tank top": ("sleeveless",), "hoodie": ("long-sleeve",),
+    "buttoned shirt": ("short-sleeve", "long-sleeve"), "dress": SLEEVES,
+}  # fmt: skip
+NECK_SIZES = {  # half width and depth in body heights
+    "crew": (0.036, 0.026), "v": (0.038, 0.062), "scoop": (0.047, 0.05), "square": (0.05, 0.042),
+    "high": (0.032, 0.0), "collar": (0.034, 0.035), "hood": (0.038, 0.03),
+}  # fmt: skip
+TROUSER_COLOURS = (
+    "navy",
+    "black",
+    "charcoal",
+    "grey",
+    "beige",
+    "olive",
+    "brown",
+    "blue",
+    "white",
+    "burgundy",
+    "teal",
+    "rust",
+    "cream",
+    "sky",
+)
 
 
 _SLEEVE_KNOTS = np.linspace(0, 1, 41)
 _SLEEVE_EASE = smooth((0.0, 0.25, 1.0), (0.3, 1.0, 0.9), _SLEEVE_KNOTS)
-AVERAGE, STRIDE = Body(), Body(stance=0.062)
+AVERAGE, STRIDE, STRADDLE = Body(), Body(stance=0.076), Body(stance=0.125)  # legs apart, so that they lie side by side
 
 
 @dataclass(frozen=True)
@@ -87,29 +122,39 @@ class Garment:
         return COLOURS[self.attributes.second] if self.attributes.second else shade(self.colour, 0.2)
 
     @cached_property
-    def _eases(self) -> dict:
-        """Room between body and cloth at `LEVELS`; `skirt` is a dress's or skirt's share of flare."""
-        v = LEVELS
-        return {
-            "top": smooth((SHOULDER, ARMPIT, WAIST, HIP), (0.003, self.ease, self.waist_ease, self.hem_ease), v),
-            "leg": smooth((WAIST, HIP, KNEE, ANKLE), (0.003, self.ease, self.ease * 1.1 + 0.3 * self.flare, self.ease + self.flare), v),
-        }
+    def _top_ease(self) -> np.ndarray:
+        return smooth((SHOULDER, ARMPIT, WAIST, HIP), (0.003, self.ease, self.waist_ease, self.hem_ease), LEVELS)
+
+    @cached_property
+    def _leg_ease(self) -> np.ndarray:
+        knee, ankle = self.ease * 1.1 + 0.3 * self.flare, self.ease + self.flare
+        return smooth((WAIST, HIP, KNEE, ANKLE), (0.003, self.ease, knee, ankle), LEVELS)
+
+    @cached_property
+    def _half_widths(self) -> dict[Body, np.ndarray]:
+        return {}
+
+    def _half_width(self, body: Body) -> np.ndarray:
+        """Half the width of the panel on `body` at `LEVELS`."""
+        if body not in self._half_widths:
+            half = body.half_width(LEVELS) + self._top_ease
+            if self.attributes.category != "upper_body":
+                end = max(self.end, HIP + 0.02)
+                waist = body.waist + self.waist_ease
+                hip = max(body.hip + self.hem_ease, waist + 0.008)
+                skirt = smooth((WAIST, HIP, end), (waist, hip, hip + self.flare * (end - HIP)), LEVELS)
+                half = np.where(LEVELS < WAIST, half, skirt)
+            self._half_widths[body] = half
+        return self._half_widths[body]
 
     def torso_edges(self, body: Body, v) -> tuple[np.ndarray, np.ndarray]:
         """x of the left and right edge (in the picture) of the one panel of a top, a dress or a skirt, at heights `v`."""
-        half = body.half_width(LEVELS) + self._eases["top"]
-        if self.attributes.category != "upper_body":
-            end = max(self.end, HIP + 0.02)
-            waist = body.waist + self.waist_ease
-            hip = max(body.hip + self.hem_ease, waist + 0.008)
-            skirt = smooth((WAIST, HIP, end), (waist, hip, hip + self.flare * (end - HIP)), LEVELS)
-            half = np.where(LEVELS < WAIST, half, skirt)
-        middle, half = body.middle(v), np.interp(v, LEVELS, half)
+        middle, half = body.middle(v), np.interp(v, LEVELS, self._half_width(body))
         return middle - half, middle + half
 
     def leg_edges(self, body: Body, side: int, v) -> tuple[np.ndarray, np.ndarray]:
         """x of the left and right edge of one trouser leg's panel, which reaches to the middle above the crotch."""
-        ease = np.interp(v, LEVELS, self._eases["leg"])
+        ease = np.interp(v, LEVELS, self._leg_ease)
         middle, axis = body.middle(v), body.leg_axis(side, v)
         half = body.leg_half_width(v) + ease
         outer = np.where(v < HIP, middle + side * (body.half_width(v) + ease), axis + side * half)
@@ -155,53 +200,61 @@ SLEEVE_S = np.linspace(-0.2, 1.1, 66)
 
 def draw_garment(rng: np.random.Generator, category: str, quiet: bool = False) -> Garment:
     """A garment of `category` from `rng`; a quiet one (plain, no print) goes with another that is to be looked at."""
-    kind = str(rng.choice(KINDS[category]))
+    kind = pick(rng, KINDS[category])
     colours = TROUSER_COLOURS if category == "lower_body" else tuple(COLOURS)
-    colour = str(rng.choice(colours))
-    second = str(rng.choice(PAIRS[colour]))
-    patterns = ["plain", "horizontal stripes", "vertical stripes", "checks", "dots", "flowers", "colour blocks"]
+    colour = pick(rng, colours)
+    second = pick(rng, PAIRS[colour])
     weights = np.array([0.3, 0.17, 0.11, 0.13, 0.11, 0.09, 0.09])
     if kind in ("trousers", "shorts"):
         weights = np.array([0.5, 0.06, 0.15, 0.14, 0.06, 0.05, 0.04])
+    if category == "upper_body":
+        weights[0] = 0.5
     if kind == "hoodie":
         weights = np.array([0.5, 0.2, 0.0, 0.05, 0.0, 0.0, 0.25])
-    pattern = str(rng.choice(patterns, p=weights / weights.sum()))
+    pattern = PATTERNS[int(np.searchsorted(np.cumsum(weights) / weights.sum(), rng.uniform()))]
     text = ""
-    has_text = rng.uniform() < (0.62 if pattern == "plain" else 0.12 if pattern == "colour blocks" else 0.0)
-    length = int(rng.choice((1, 1, 2, 2, 3, 4)))
-    symbols = "".join(rng.choice(list(PRINTABLE[:26] if rng.uniform() < 0.65 else PRINTABLE[26:]), length))
+    has_text = rng.uniform() < (0.78 if pattern == "plain" else 0.12 if pattern == "colour blocks" else 0.0)
+    length = pick(rng, (1, 1, 2, 2, 3, 4))
+    letters_only = PRINTABLE[:26] if length == 1 else WORDLESS
+    alphabet = letters_only if rng.uniform() < 0.65 else PRINTABLE[26:]
+    symbols = "".join(pick(rng, alphabet) for _ in range(length))
+    if symbols in UNWANTED:
+        symbols = symbols[0]
     if has_text and kind in ("t-shirt", "shirt", "tank top", "hoodie"):
         text = symbols
     if quiet:
         pattern, text = "plain", ""
-    cut = {"period": float(rng.uniform(0.05, 0.085)), "phase": float(rng.uniform(0, 1)), "trim": bool(rng.uniform() < 0.3),
-           "extra": bool(rng.uniform() < 0.5), "text_size": float((0.105, 0.085, 0.062, 0.05)[max(len(text), 1) - 1] * rng.uniform(0.92, 1.08))}  # fmt: skip
-    fit = str(rng.choice(("", "", "slim", "loose")))
+    cut = {
+        "period": rng.uniform(0.05, 0.085),
+        "phase": rng.uniform(0, 1),
+        "trim": bool(rng.uniform() < 0.3),
+        "extra": bool(rng.uniform() < 0.5),
+        "text_size": (0.105, 0.085, 0.054, 0.041)[max(len(text), 1) - 1] * rng.uniform(0.92, 1.08),
+    }
+    fit = pick(rng, ("", "", "slim", "loose"))
     room = {"": 1.0, "slim": 0.55, "loose": 1.35}[fit]
     sleeves, neckline, length_word = "", "none", ""
     if category in ("upper_body", "dresses"):
-        neckline = str(rng.choice(("crew", "crew", "v", "scoop", "square")))
-        sleeves = {"t-shirt": "short-sleeve", "shirt": "long-sleeve", "tank top": "sleeveless", "hoodie": "long-sleeve"}.get(
-            kind, str(rng.choice(("short-sleeve", "long-sleeve") if kind == "buttoned shirt" else ("sleeveless", "short-sleeve", "long-sleeve")))
-        )
+        neckline = pick(rng, ("crew", "crew", "v", "scoop", "square"))
+        sleeves = pick(rng, KIND_SLEEVES[kind])
         if kind == "shirt" and rng.uniform() < 0.3:
             neckline = "high"
         if kind == "tank top":
-            neckline = str(rng.choice(("scoop", "v", "square")))
+            neckline = pick(rng, ("scoop", "v", "square"))
         neckline = {"buttoned shirt": "collar", "hoodie": "hood"}.get(kind, neckline)
         if kind == "hoodie":
             fit, room = "", 1.35
         cut |= {
-            "ease": 0.010 * room, "waist_ease": 0.017 * room, "hem_ease": 0.011,
-            "sleeve_end": {"sleeveless": 0.0, "short-sleeve": float(rng.uniform(0.34, 0.42)), "long-sleeve": 0.985}[sleeves],
+            "ease": 0.010 * room, "waist_ease": 0.0215 * room, "hem_ease": 0.011,
+            "sleeve_end": {"sleeveless": 0.0, "short-sleeve": rng.uniform(0.34, 0.42), "long-sleeve": 0.985}[sleeves],
             "sleeve_ease": (0.011 if sleeves == "short-sleeve" else 0.0075) * (0.6 + 0.4 * room),
-            "neck_depth": {"crew": 0.026, "v": 0.062, "scoop": 0.05, "square": 0.042, "high": 0.0, "collar": 0.035, "hood": 0.03}[neckline],
-            "neck_width": {"crew": 0.036, "v": 0.038, "scoop": 0.047, "square": 0.05, "high": 0.032, "collar": 0.034, "hood": 0.038}[neckline],
+            "neck_width": NECK_SIZES[neckline][0],
+            "neck_depth": NECK_SIZES[neckline][1],
         }  # fmt: skip
     if category == "dresses":
         fit = ""
-        length_word = str(rng.choice(("short", "knee-length", "long")))
-        cut |= {"ease": 0.007, "waist_ease": 0.005, "hem_ease": 0.012, "flare": float(rng.uniform(0.05, 0.28)),
+        length_word = pick(rng, ("short", "knee-length", "long"))
+        cut |= {"ease": 0.007, "waist_ease": 0.005, "hem_ease": 0.012, "flare": rng.uniform(0.05, 0.28),
                 "end": {"short": 0.635, "knee-length": 0.735, "long": 0.86}[length_word]}  # fmt: skip
         cut["period"] *= 1.15
     if category == "lower_body":
@@ -209,15 +262,17 @@ def draw_garment(rng: np.random.Generator, category: str, quiet: bool = False) -
         cut["period"] *= 1.1
         if kind == "skirt":
             fit = ""
-            length_word = str(rng.choice(("short", "knee-length", "long")))
-            cut |= {"waist_ease": 0.004, "hem_ease": 0.008, "flare": float(rng.uniform(0.02, 0.25)),
+            length_word = pick(rng, ("short", "knee-length", "long"))
+            cut |= {"waist_ease": 0.004, "hem_ease": 0.008, "flare": rng.uniform(0.02, 0.25),
                     "end": {"short": 0.625, "knee-length": 0.725, "long": 0.86}[length_word]}  # fmt: skip
         elif kind == "shorts":
-            cut |= {"ease": 0.008 * room, "flare": 0.008 * room, "end": float(rng.uniform(0.62, 0.69))}
+            cut |= {"ease": 0.008 * room, "flare": 0.008 * room, "end": rng.uniform(0.62, 0.69)}
         else:
-            cut |= {"ease": 0.006 * room, "flare": {"": 0.004, "slim": 0.0, "loose": 0.013}[fit], "end": 0.952}
+            cut |= {"ease": 0.006 * room, "flare": {"": 0.004, "slim": 0.0, "loose": 0.013}[fit], "end": 0.943}
     shown_second = second if pattern != "plain" or cut["trim"] else ""
-    attributes = Attributes(category, kind, colour, pattern, shown_second, sleeves, neckline, length_word, fit, text, second if text else "")
+    attributes = Attributes(
+        category, kind, colour, pattern, shown_second, sleeves, neckline, length_word, fit, text, second if text else ""
+    )
     return Garment(attributes, **cut)
 
 
@@ -258,7 +313,7 @@ def draw_flat(garment: Garment, height: int, width: int) -> Flat:
     end = garment.end
     half = max(np.abs(garment.torso_edges(AVERAGE, np.array((ARMPIT, end)))).max(), 0.1)
     if a.kind in ("trousers", "shorts"):
-        half = 0.062 + 0.5 * 0.088 + garment.ease + garment.flare
+        half = 0.082 + 0.5 * 0.088 + garment.ease + garment.flare
     if a.sleeves == "long-sleeve":
         half = 0.222
     elif a.sleeves == "short-sleeve":
@@ -269,10 +324,12 @@ def draw_flat(garment: Garment, height: int, width: int) -> Flat:
     unit = scale * height  # pixels per body height
     weight = _pattern(garment, height, width, unit, origin * height)
     table = _colour_table(garment)
-    flat = Flat(np.full((height, width, 3), 255, np.uint8), np.zeros((height, width), np.uint8), np.zeros((height, width), np.uint8),
-                [], scale, origin, np.zeros(4))  # fmt: skip
-    draw = {"upper_body": _cut_top, "dresses": _cut_top, "lower_body": _cut_skirt if a.kind == "skirt" else _cut_trousers}[a.category]
-    draw(flat, garment, brush, weight, table, aspect)
+    white, empty = np.full((height, width, 3), 255, np.uint8), np.zeros((height, width), np.uint8)
+    flat = Flat(white, empty, empty.copy(), [], scale, origin, np.zeros(4))
+    draw = {"upper_body": _cut_top, "dresses": _cut_top, "lower_body": _cut_skirt if a.kind == "skirt" else _cut_trousers}[
+        a.category
+    ]
+    draw(flat, garment, brush, weight, table)
     for index, part in enumerate(flat.parts):
         box = part.box
         alpha = part.alpha[box]
@@ -356,7 +413,9 @@ def _cloth(weight: np.ndarray, table: np.ndarray) -> np.ndarray:
 
 
 def _panel(flat: Flat, name: str, image, cut, left, right, side: int = 0):
-    flat.parts.append(Part(name, image, *cut, side, left=flat.origin[0] + flat.scale * left, right=flat.origin[0] + flat.scale * right))
+    flat.parts.append(
+        Part(name, image, *cut, side, left=flat.origin[0] + flat.scale * left, right=flat.origin[0] + flat.scale * right)
+    )
 
 
 def _neck_curve(garment: Garment) -> np.ndarray:
@@ -369,8 +428,19 @@ def _neck_curve(garment: Garment) -> np.ndarray:
     if kind == "square":
         return np.array(((-w, y), (-w * 0.9, y + d), (w * 0.9, y + d), (w, y)))
     if kind == "high":
-        return np.array(((-0.031, 0.142), (-0.015, 0.1445), (0, 0.145), (0.015, 0.1445), (0.031, 0.142)))
-    return curve(((-w, y), (-w * 0.86, y + d * 0.45), (-w * 0.5, y + d * 0.88), (0, y + d), (w * 0.5, y + d * 0.88), (w * 0.86, y + d * 0.45), (w, y)), 4)
+        return np.array(((-0.0285, 0.147), (-0.014, 0.1495), (0, 0.15), (0.014, 0.1495), (0.0285, 0.147)))
+    return curve(
+        (
+            (-w, y),
+            (-w * 0.86, y + d * 0.45),
+            (-w * 0.5, y + d * 0.88),
+            (0, y + d),
+            (w * 0.5, y + d * 0.88),
+            (w * 0.86, y + d * 0.45),
+            (w, y),
+        ),
+        4,
+    )
 
 
 def _draw_inside(flat: Flat, garment: Garment, brush: _Brush):
@@ -383,10 +453,9 @@ def _draw_inside(flat: Flat, garment: Garment, brush: _Brush):
     brush(flat.alpha, outline, 255)
 
 
-def _cut_top(flat: Flat, garment: Garment, brush: _Brush, weight: np.ndarray, table: np.ndarray, aspect: float):
+def _cut_top(flat: Flat, garment: Garment, brush: _Brush, weight: np.ndarray, table: np.ndarray):
     a = garment.attributes
     body = AVERAGE
-    height, width = weight.shape
     image = _cloth(weight, table)
     line = shade(garment.colour, 0.22)
     trim = garment.second if garment.trim else shade(garment.colour, 0.1)
@@ -394,19 +463,25 @@ def _cut_top(flat: Flat, garment: Garment, brush: _Brush, weight: np.ndarray, ta
     left, right = garment.torso_edges(body, v)
     neck = _neck_curve(garment)
     if garment.sleeve_end:
-        shoulder = np.array(((-body.shoulder, 0.1875), (-body.shoulder + 0.012, 0.1785))), np.array(((body.shoulder - 0.012, 0.1785), (body.shoulder, 0.1875)))
+        shoulder = (
+            np.array(((-body.shoulder, 0.187), (-body.shoulder + 0.012, 0.176))),
+            np.array(((body.shoulder - 0.012, 0.176), (body.shoulder, 0.187))),
+        )
     else:
         strap = max(garment.neck_width + 0.026, 0.07)
-        hole = curve(((left[0], 0.262), (-0.8 * strap - 0.012, 0.246), (-strap, 0.215), (-strap - 0.004, 0.176)), 4)
+        hole = curve(
+            [(left[0], 0.262), (left[0] + 0.007, 0.2515), (-strap - 0.005, 0.232), (-strap, 0.205), (-strap - 0.005, 0.1755)], 4
+        )
         shoulder = hole, hole[::-1] * (-1, 1)
     outline = np.concatenate((np.stack((left, v), 1)[::-1], shoulder[0], neck, shoulder[1], np.stack((right, v), 1)))
     outlines = [outline]
     # neck band, hem, details
     if a.neckline in ("crew", "v", "scoop", "square", "high"):
         rim = neck.copy()
-        wide = 0.009 if a.neckline != "high" else 0.024
-        rim[:, 1] += wide * (1 if a.neckline in ("high", "square") else np.linspace(0.6, 1, len(rim) // 2 + 1)[np.minimum(np.arange(len(rim)), np.arange(len(rim))[::-1])])
-        rim[:, 0] *= 1 + (0.18 if a.neckline not in ("v",) else 0.2)
+        from_end = np.minimum(np.arange(len(rim)), np.arange(len(rim))[::-1]) / (len(rim) // 2)
+        even = a.neckline in ("high", "square")
+        rim[:, 1] += (0.024 if a.neckline == "high" else 0.009) * (1.0 if even else 0.6 + 0.4 * from_end)
+        rim[:, 0] *= 1.18
         brush(image, np.concatenate((neck, rim[::-1])), trim)
         brush(image, band(rim, 0.0009), line)
     hem = garment.end
@@ -421,13 +496,14 @@ def _cut_top(flat: Flat, garment: Garment, brush: _Brush, weight: np.ndarray, ta
         brush(image, ((-0.0095, 0.16), (0.0095, 0.16), (0.0095, hem), (-0.0095, hem)), shade(garment.colour, 0.035))
         for x in (-0.0095, 0.0095):
             brush(image, ((x - 0.0006, 0.19), (x + 0.0006, 0.19), (x + 0.0006, hem), (x - 0.0006, hem)), line)
-        button = garment.second if garment.trim else mix(garment.colour, (250, 250, 248), 0.75) if sum(garment.colour) < 480 else shade(garment.colour, 0.4)
+        plain_button = mix(garment.colour, (250, 250, 248), 0.75) if sum(garment.colour) < 480 else shade(garment.colour, 0.4)
+        button = garment.second if garment.trim else plain_button
         for y in np.linspace(0.215, hem - 0.035, 6):
             brush(image, ellipse((0, y), (0.0042, 0.0042), points=14), button)
         for side in (-1, 1):
             flap = np.array(((side * 0.001, 0.197), (side * 0.0345, 0.157), (side * 0.047, 0.169), (side * 0.036, 0.211)))
             outlines.append(flap)
-            brush(image, flap + (side * 0.0012, 0.0025), line)
+            brush(image, flap + np.array((side * 0.0012, 0.0025)), line)
             brush(image, flap, trim if garment.trim else shade(garment.colour, -0.12))
     if garment.extra and a.kind in ("buttoned shirt", "t-shirt") and not a.text:
         pocket = np.array(((0.03, 0.262), (0.062, 0.262), (0.062, 0.293), (0.046, 0.301), (0.03, 0.293)))
@@ -438,15 +514,32 @@ def _cut_top(flat: Flat, garment: Garment, brush: _Brush, weight: np.ndarray, ta
         wide = 0.008 if garment.extra else 0.0012
         brush(image, ((-0.5, WAIST - wide), (0.5, WAIST - wide), (0.5, WAIST + wide), (-0.5, WAIST + wide)), belt)
     if a.kind == "hoodie":
+        string = (244, 242, 236) if sum(garment.colour) < 600 else shade(garment.colour, 0.4)
         for side in (-1, 1):
             cord = curve(((side * 0.012, 0.19), (side * 0.014, 0.22), (side * 0.012, 0.262)), 4)
-            brush(image, band(cord, 0.0018), (244, 242, 236) if sum(garment.colour) < 600 else shade(garment.colour, 0.4))
+            brush(image, band(cord, 0.0018), string)
     _print(flat, garment, image, brush)
     if a.neckline == "hood":
         hood_image = image.copy()
         hood_image[:] = np.array(garment.colour, np.uint8)
-        hood = curve(((-0.05, 0.172), (-0.0585, 0.152), (-0.044, 0.13), (0, 0.1235), (0.044, 0.13), (0.0585, 0.152), (0.05, 0.172), (0.02, 0.192), (-0.02, 0.192), (-0.05, 0.172)), 5)
-        inner = curve(((-0.036, 0.166), (-0.041, 0.151), (-0.03, 0.139), (0, 0.1345), (0.03, 0.139), (0.041, 0.151), (0.036, 0.166)), 4)
+        hood = curve(
+            (
+                (-0.05, 0.172),
+                (-0.0585, 0.152),
+                (-0.044, 0.13),
+                (0, 0.1235),
+                (0.044, 0.13),
+                (0.0585, 0.152),
+                (0.05, 0.172),
+                (0.02, 0.192),
+                (-0.02, 0.192),
+                (-0.05, 0.172),
+            ),
+            5,
+        )
+        inner = curve(
+            ((-0.036, 0.166), (-0.041, 0.151), (-0.03, 0.139), (0, 0.1345), (0.03, 0.139), (0.041, 0.151), (0.036, 0.166)), 4
+        )
         brush(hood_image, inner, shade(garment.colour, 0.2))
         left, right = garment.torso_edges(body, LEVELS)
         _panel(flat, "hood", hood_image, brush.cut(weight.shape, hood), left, right)
@@ -459,7 +552,9 @@ def _cut_top(flat: Flat, garment: Garment, brush: _Brush, weight: np.ndarray, ta
             _cut_sleeve(flat, garment, brush, weight, table, side, line, trim)
 
 
-def _cut_sleeve(flat: Flat, garment: Garment, brush: _Brush, weight, table, side: int, line, trim):
+def _cut_sleeve(
+    flat: Flat, garment: Garment, brush: _Brush, weight: np.ndarray, table: np.ndarray, side: int, line: Colour, trim: Colour
+):
     angle = 0.27 if garment.attributes.sleeves == "long-sleeve" else 0.6
     body = AVERAGE
     shoulder = np.array((side * (body.shoulder - 0.012), SHOULDER + 0.015))
@@ -469,7 +564,11 @@ def _cut_sleeve(flat: Flat, garment: Garment, brush: _Brush, weight, table, side
     height, width = weight.shape
     pivot = (flat.origin + flat.scale * shoulder) * height - 0.5
     turn = cv2.getRotationMatrix2D((float(pivot[0]), float(pivot[1])), float(np.degrees(side * angle)), 1.0)
-    turned = weight if garment.attributes.pattern == "plain" else cv2.warpAffine(weight, turn, (width, height), borderMode=cv2.BORDER_REFLECT)
+    turned = (
+        weight
+        if garment.attributes.pattern == "plain"
+        else cv2.warpAffine(weight, turn, (width, height), borderMode=cv2.BORDER_REFLECT)
+    )
     end = garment.sleeve_end
     s = np.linspace(0.0, end, 16)
     along = shoulder + 0.313 * s[:, None] * direction
@@ -495,7 +594,9 @@ def _cut_sleeve(flat: Flat, garment: Garment, brush: _Brush, weight, table, side
             bar(end - 0.035, end + 0.02, trim)
         bar(end - 0.04, end - 0.035, line)
     placed = Arm(side, *(flat.origin + flat.scale * p for p in (arm.shoulder, arm.elbow, arm.wrist)))
-    flat.parts.append(Part("right_sleeve" if side < 0 else "left_sleeve", image, alpha, box, side, arm=placed, arm_half_width=half * flat.scale))
+    flat.parts.append(
+        Part("right_sleeve" if side < 0 else "left_sleeve", image, alpha, box, side, arm=placed, arm_half_width=half * flat.scale)
+    )
 
 
 def _print(flat: Flat, garment: Garment, image: np.ndarray, brush: _Brush):
@@ -504,13 +605,13 @@ def _print(flat: Flat, garment: Garment, image: np.ndarray, brush: _Brush):
     if not text:
         return
     unit = garment.text_size / 6.0
-    middle = (0.315 if garment.attributes.kind != "hoodie" else 0.325) - 0.002 * len(text)
+    middle = 0.315 if garment.attributes.kind != "hoodie" else 0.325
     corner = np.array((-0.5 * letters.extent(text) * unit, middle - 3 * unit))
     colour = COLOURS[garment.attributes.text_colour]
     pen = 0.62 * unit
     for stroke in letters.strokes(text):
         points = corner + unit * stroke
-        for a, b in zip(points[:-1], points[1:], strict=True):
+        for a, b in pairwise(points):
             brush(image, band(np.stack((a, b)), pen), colour)
         for p in points:
             brush(image, ellipse(p, (pen, pen), points=12), colour)
@@ -518,7 +619,7 @@ def _print(flat: Flat, garment: Garment, image: np.ndarray, brush: _Brush):
     flat.print_box = (flat.origin + flat.scale * box).reshape(4)
 
 
-def _cut_skirt(flat: Flat, garment: Garment, brush: _Brush, weight, table, aspect: float):
+def _cut_skirt(flat: Flat, garment: Garment, brush: _Brush, weight: np.ndarray, table: np.ndarray):
     body = AVERAGE
     image = _cloth(weight, table)
     line = shade(garment.colour, 0.22)
@@ -536,14 +637,14 @@ def _cut_skirt(flat: Flat, garment: Garment, brush: _Brush, weight, table, aspec
     _panel(flat, "torso", image, cut, left, right)
 
 
-def _waistband(image, garment: Garment, brush: _Brush, line):
+def _waistband(image: np.ndarray, garment: Garment, brush: _Brush, line: Colour):
     colour = garment.second if garment.trim else shade(garment.colour, 0.08)
     brush(image, ((-0.5, WAIST - 0.05), (0.5, WAIST - 0.05), (0.5, WAIST + 0.017), (-0.5, WAIST + 0.017)), colour)
     brush(image, ((-0.5, WAIST + 0.0165), (0.5, WAIST + 0.0165), (0.5, WAIST + 0.0178), (-0.5, WAIST + 0.0178)), line)
 
 
-def _cut_trousers(flat: Flat, garment: Garment, brush: _Brush, weight, table, aspect: float):
-    body = STRIDE
+def _cut_trousers(flat: Flat, garment: Garment, brush: _Brush, weight: np.ndarray, table: np.ndarray):
+    body = STRADDLE if garment.attributes.kind == "shorts" else STRIDE
     image = _cloth(weight, table)
     line = shade(garment.colour, 0.24)
     crotch = CROTCH

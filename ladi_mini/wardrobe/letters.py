@@ -54,7 +54,7 @@ def strokes(text: str) -> list[np.ndarray]:
     for place, character in enumerate(text):
         for line in _GLYPHS[character].split("|"):
             points = np.array([(int(p[0]), int(p[1])) for p in line.split()], float)
-            lines.append(points + (place * ADVANCE, 0.0))
+            lines.append(points + np.array((place * ADVANCE, 0.0)))
     return lines
 
 

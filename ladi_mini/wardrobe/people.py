@@ -4,8 +4,8 @@ Choices made here
 - A body is 1 high, from the top of the head (y = 0) to the soles (y = 1), and x = 0 is its middle. Heights on the body are
   named by those of one average body (`LEVELS`), so that a garment cut for the average body fits every body.
 - Poses are of two-bone arms and legs that stand: arms down, held out, on the hip, or in front of the body.
-- A person is drawn in three layers: behind the garments (`skin`), between torso and sleeves (`arms`), and in front
-  (`front`: head, hair, hands). None of them depends on what is worn.
+- A person is drawn in three layers: behind the garments, between torso and sleeves (arms), and in front
+  (head, hair, hands). None of them depends on what is worn.
 - Left and right are the person's own; the person faces us, so the right side is at smaller x.
 """
 
@@ -14,7 +14,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ladi_mini.wardrobe.canvas import Canvas, Colour, band, curve, ellipse, mix, shade, skin_shade, smooth
+from ladi_mini.wardrobe.canvas import Canvas, Colour, band, curve, ellipse, mix, pick, shade, skin_shade, smooth
 
 # heights on the average body
 TOP, CHIN, NECK, SHOULDER, ARMPIT, WAIST, HIP, HEM, CROTCH, KNEE, ANKLE = (
@@ -34,6 +34,7 @@ HAIRS = (
     (34, 28, 30), (52, 38, 34), (78, 52, 38), (112, 72, 46), (150, 100, 58),
     (196, 150, 88), (226, 192, 132), (160, 72, 40), (150, 146, 146), (206, 202, 196),
 )  # fmt: skip
+IRISES = ((70, 50, 38), (92, 64, 40), (70, 96, 120), (84, 110, 84))
 HAIR_STYLES = ("short", "side", "bob", "long", "wavy", "bun", "afro", "buzz", "curly", "ponytail")
 
 
@@ -110,7 +111,7 @@ class Arm:
         return self.radius * np.interp(s, _ARM_S, _ARM_WIDTH)
 
 
-@dataclass
+@dataclass(eq=False)
 class Body:
     """The measures of one person, in body heights; defaults are the average body that garments are cut for."""
 
@@ -215,33 +216,33 @@ def draw_person(rng: np.random.Generator) -> Body:
     body.heights = body.heights.copy()
     head = rng.uniform(-0.003, 0.008)
     body.heights[1:4] += head
-    body.heights[4:7] += np.array((0.0, 0.0, 0.0)) + rng.uniform(-0.012, 0.012)
+    body.heights[4:7] += rng.uniform(-0.012, 0.012)
     body.heights[7] += rng.uniform(-0.008, 0.008)
     body.lean = rng.uniform(-0.012, 0.012)
     body.sway = rng.uniform(-0.01, 0.01)
     body.tilt = rng.uniform(-0.05, 0.05) - 1.5 * body.sway
     body.turn = rng.uniform(-0.5, 0.5)
     body.stance = rng.uniform(0.045, 0.072)
-    bend = rng.choice([-1, 0, 1])
-    body.bend = (-0.008 * (bend < 0) * 1.0, 0.008 * (bend > 0) * 1.0)
+    bend = pick(rng, (-1, 0, 1))
+    body.bend = (-0.008 * (bend < 0), 0.008 * (bend > 0))
     body.head_tilt = rng.uniform(-0.12, 0.12)
     body.head_turn = float(np.clip(body.turn + rng.uniform(-0.4, 0.4), -0.8, 0.8))
     body.arms = _draw_arms(rng, body, build)
-    body.skin = SKINS[rng.integers(len(SKINS))]
+    body.skin = pick(rng, SKINS)
     dark = SKINS.index(body.skin) >= 5
-    body.hair = HAIRS[rng.integers(4 if dark else len(HAIRS))]
+    body.hair = pick(rng, HAIRS[:4] if dark else HAIRS)
     long_styles = ("bob", "long", "wavy", "bun", "ponytail", "curly", "afro")
     short_styles = ("short", "side", "buzz", "curly", "short", "side", "afro")
-    body.hair_style = str(rng.choice(long_styles if feminine > 0.5 else short_styles))
+    body.hair_style = pick(rng, long_styles if feminine > 0.5 else short_styles)
     if body.hair_style == "afro" and not dark:
         body.hair_style = "wavy" if feminine > 0.5 else "side"
-    body.iris = [(70, 50, 38), (92, 64, 40), (70, 96, 120), (84, 110, 84)][rng.integers(2 if dark else 4)]
+    body.iris = pick(rng, IRISES[:2] if dark else IRISES)
     body.lashes = feminine > 0.5
     body.lips = mix(body.skin, (178, 66, 74), 0.62 if feminine > 0.5 else 0.34)
     body.beard = bool(feminine < 0.4 and rng.uniform() < 0.35)
     shoes = ((240, 240, 238), (52, 52, 58), (120, 80, 56), (196, 52, 56), (50, 66, 104), (206, 182, 150))
-    body.shoe = shoes[rng.integers(len(shoes))]
-    body.shoe_style = str(rng.choice(("sneaker", "sneaker", "flat", "boot")))
+    body.shoe = pick(rng, shoes)
+    body.shoe_style = pick(rng, ("sneaker", "sneaker", "flat", "boot"))
     body.face_shape = rng.uniform(0.94, 1.06)
     body.smile = rng.uniform(0.2, 1.0)
     return body
@@ -249,14 +250,14 @@ def draw_person(rng: np.random.Generator) -> Body:
 
 def _draw_arms(rng: np.random.Generator, body: Body, build: float) -> tuple[Arm, ...]:
     upper, fore = 0.165, 0.148
-    pose = rng.choice(("down", "down", "out", "hip", "hip", "front", "front", "both hips"))
+    pose = pick(rng, ("down", "down", "out", "hip", "hip", "front", "front", "both hips"))
     sides = []
-    first = rng.choice((-1, 1))
+    first = pick(rng, (-1, 1))
     radius = 0.0255 * (0.45 + 0.55 * build)
     for side in (-1, 1):
         slope = body.tilt * side * body.shoulder
         shoulder = np.array((body.lean + side * (body.shoulder - 0.012), body.level(SHOULDER) - 0.0105 + radius + slope))
-        kind = str(pose)
+        kind = pose
         if pose in ("hip", "front") and side != first:
             kind = "down"
         if pose == "both hips":
@@ -295,31 +296,30 @@ def keypoints(body: Body, frame: Frame) -> np.ndarray:
         leg[0, 0] += arm.side * 0.1 * body.hip
     outward = np.array((0.35 * right.radius, -0.2 * right.radius))
     shoulders = right.shoulder + outward * (-1, 1), left.shoulder + outward
-    head = _Head(body)
-    face = {name: head.place([xy])[0] for name, xy in
-            {"nose": (0.0, 0.012), "re": (-0.0185, -0.006), "le": (0.0185, -0.006), "rear": (-0.046, 0.002), "lear": (0.046, 0.002)}.items()}
+    head = Head(body)
+    nose, *eyes_and_ears = head.place(((0, 0.012), (-0.0185, -0.006), (0.0185, -0.006), (-0.046, 0.002), (0.046, 0.002)))
     neck = 0.5 * (shoulders[0] + shoulders[1])
-    points = [face["nose"], neck, shoulders[0], right.elbow, right.wrist, shoulders[1], left.elbow, left.wrist]
-    points += [*legs[0], *legs[1], face["re"], face["le"], face["rear"], face["lear"]]
+    points = [nose, neck, shoulders[0], right.elbow, right.wrist, shoulders[1], left.elbow, left.wrist]
+    points += [*legs[0], *legs[1], *eyes_and_ears]
     return frame(np.array(points))
 
 
-class _Head:
-    """Places points of an upright face (origin between the ears, body heights) on the tilted, turned head."""
+class Head:
+    """Places points of an upright head (body heights from a point between the eyes) on the tilted, turned one."""
 
     def __init__(self, body: Body):
-        self.centre = np.array((body.lean + 0.3 * np.sin(body.head_tilt) * 0.07, 0.5 * (body.level(TOP) + body.level(CHIN)) + 0.004))
-        self.centre[1] = body.level(CHIN) - 0.068
+        self.centre = np.array((body.lean + 0.02 * np.sin(body.head_tilt), body.level(CHIN) - 0.068))
         c, s = np.cos(body.head_tilt), np.sin(body.head_tilt)
         self.rotation = np.array(((c, s), (-s, c)))
-        self.turn = 0.012 * body.head_turn
-        self.body = body
+        self.turn = 0.012 * body.head_turn  # how far features move
+        self.face_shape = body.face_shape
 
-    def place(self, points, inner: bool = True) -> np.ndarray:
+    def place(self, points, turned: bool = True) -> np.ndarray:
+        """Points on the head, body heights; those of features are `turned`, those of its outline are not."""
         p = np.array(points, float)
-        if inner:  # features move with the turn of the head, its outline does not
+        if turned:
             p[:, 0] += self.turn * (1 - (p[:, 0] / 0.05) ** 2).clip(0, 1)
-        p[:, 0] *= self.body.face_shape
+        p[:, 0] *= self.face_shape
         return self.centre + p @ self.rotation
 
 
@@ -336,20 +336,20 @@ def draw_skin(canvas: Canvas, body: Body, frame: Frame):
         canvas.fill(frame(np.concatenate((np.stack((inner, y), 1), np.stack((edge, y), 1)[::-1]))), dark)
     v = np.linspace(SHOULDER, CROTCH, 24)
     y, w, x = body.level(v), body.half_width(v), body.middle(v)
-    slope = body.tilt
-    outline = np.concatenate((np.stack((x - w, y), 1), np.stack((x + w, y), 1)[::-1]))
-    n = body.neck
-    top = [(w[0] + x[0], y[0]), (n * 1.9, body.level(0.171)), (n * 1.1, body.level(0.156)), (n, body.level(0.12)),
-           (-n, body.level(0.12)), (-n * 1.1, body.level(0.156)), (-n * 1.9, body.level(0.171)), (x[0] - w[0], y[0])]
-    neck = np.array(top)
-    neck[1:-1, 0] += body.lean
-    outline = np.concatenate((outline[: len(v)], outline[len(v) :], curve(neck, 4)))
-    outline[:, 1] += slope * (outline[:, 0] - body.lean) * smooth((0.19, 0.3), (1.0, 0.0), outline[:, 1]) * (outline[:, 1] > 0.15)
+    n, lean = body.neck, body.lean
+    slope = np.array(((n * 1.9, 0.171), (n * 1.1, 0.156), (n, 0.12), (-n, 0.12), (-n * 1.1, 0.156), (-n * 1.9, 0.171)))
+    slope[:, 0] += lean
+    slope[:, 1] = body.level(slope[:, 1])
+    neck = curve(np.concatenate((((x[0] + w[0], y[0]),), slope, ((x[0] - w[0], y[0]),))), 4)
+    outline = np.concatenate((np.stack((x - w, y), 1), np.stack((x + w, y), 1)[::-1], neck))
+    fade = np.interp(outline[:, 1], (0.15, 0.1501, 0.19, 0.3), (0.0, 1.0, 1.0, 0.0))  # the neck stays upright
+    outline[:, 1] += body.tilt * (outline[:, 0] - lean) * fade
     canvas.fill(frame(outline), body.skin, LABEL["neck"])
     draw_neck_shadow(canvas, body, frame)
     bone = body.level(0.186)
     for side in (-1, 1):
-        line = curve([(body.lean + side * 0.012, bone + 0.004), (body.lean + side * 0.035, bone - 0.002), (body.lean + side * 0.06, bone - 0.004)], 3)
+        points = [(lean + 0.012 * side, bone + 0.004), (lean + 0.035 * side, bone - 0.002), (lean + 0.06 * side, bone - 0.004)]
+        line = curve(points, 3)
         canvas.fill(frame(band(line, np.array((0.0004, *[0.0012] * (len(line) - 2), 0.0004)))), dark)
 
 
@@ -357,36 +357,44 @@ def draw_neck_shadow(canvas: Canvas, body: Body, frame: Frame):
     """The shadow of the chin."""
     n, x, y = body.neck, body.lean, body.level(CHIN)
     lean = 0.006 * body.head_turn
-    shadow = curve([(x - n, y - 0.02), (x - n * 1.01, y + 0.004), (x - 0.45 * n + lean, y + 0.0155), (x + 0.45 * n + lean, y + 0.0165),
-                    (x + n * 1.01, y + 0.006), (x + n, y - 0.02)], 4)  # fmt: skip
+    left = [(x - n, y - 0.02), (x - n * 1.01, y + 0.004), (x - 0.45 * n + lean, y + 0.0155)]
+    right = [(x + 0.45 * n + lean, y + 0.0165), (x + n * 1.01, y + 0.006), (x + n, y - 0.02)]
+    shadow = curve(left + right, 4)
     canvas.fill(frame(shadow), skin_shade(body.skin, 0.24))
+
+
+# a shoe from the left of its top to the right: (x in half widths, share of the foot's outward turn, y)
+SHOE = np.array(((-1.05, 0.3, 0.965), (-1.25, 1, 0.985), (-1.2, 1, 1.0), (1.2, 1, 1.0), (1.25, 1, 0.985), (1.05, 0.3, 0.965)))
+SOLE = np.array(((-1.27, 1, 0.993), (1.27, 1, 0.993), (1.2, 1, 1.002), (-1.2, 1, 1.002)))
+LACES = np.array(((-0.5, 0, 0.968), (0, 0.3, 0.972), (0.5, 0, 0.968)))
+SHOE_TOPS = {"sneaker": 0.95, "flat": 0.966, "boot": 0.938}
 
 
 def draw_shoes(canvas: Canvas, body: Body, frame: Frame):
     """Shoes; they lie over trouser legs."""
+    width, top = 0.0205, SHOE_TOPS[body.shoe_style]
+    rim = np.array(((-0.92, 0, top),)), np.array(((0.92, 0, top),))
+    pale = sum(body.shoe) > 500
     for side, label in ((-1, "right_shoe"), (1, "left_shoe")):
         x = float(body.leg_axis(side, np.array(0.955)))
-        out = side * 0.007
-        top = {"sneaker": 0.95, "flat": 0.966, "boot": 0.925}[body.shoe_style]
-        w = 0.0205
-        outline = curve([(x - w * 0.92, top), (x - w * 1.05 + out * 0.3, 0.965), (x - w * 1.25 + out, 0.985), (x - w * 1.2 + out, 1.0),
-                         (x + w * 1.2 + out, 1.0), (x + w * 1.25 + out, 0.985), (x + w * 1.05 + out * 0.3, 0.965), (x + w * 0.92, top)], 4)
-        canvas.fill(frame(outline), body.shoe, LABEL[label])
-        sole = shade(body.shoe, 0.45) if sum(body.shoe) > 500 else (236, 232, 224)
+
+        def place(points, x=x, side=side):
+            return frame(np.stack((x + width * points[:, 0] + 0.007 * side * points[:, 1], points[:, 2]), 1))
+
+        canvas.fill(curve(place(np.concatenate((rim[0], SHOE, rim[1]))), 4), body.shoe, LABEL[label])
         if body.shoe_style == "sneaker":
-            canvas.fill(frame(((x - w * 1.27 + out, 0.993), (x + w * 1.27 + out, 0.993), (x + w * 1.2 + out, 1.002), (x - w * 1.2 + out, 1.002))), sole)
-            canvas.fill(frame(band(curve([(x - w * 0.5, 0.968), (x + out * 0.3, 0.972), (x + w * 0.5, 0.968)], 3), 0.0014)), sole)
-        if body.shoe_style == "flat":
-            canvas.fill(frame(ellipse((x + out * 0.4, 0.967), (w * 0.78, 0.009))), body.skin)
-        if body.shoe_style == "boot":
-            canvas.fill(frame(((x - w * 1.27 + out, 0.994), (x + w * 1.27 + out, 0.994), (x + w * 1.2 + out, 1.002), (x - w * 1.2 + out, 1.002))), shade(body.shoe, 0.4))
+            sole = shade(body.shoe, 0.45) if pale else (236, 232, 224)
+            canvas.fill(place(SOLE), sole)
+            canvas.fill(band(curve(place(LACES), 3), 0.0014 * frame.scale), sole)
+        elif body.shoe_style == "boot":
+            canvas.fill(place(SOLE), shade(body.shoe, 0.4))
+        else:
+            canvas.fill(frame(ellipse((x + 0.0028 * side, 0.967), (0.78 * width, 0.009))), body.skin)
 
 
-def draw_arms(canvas: Canvas, body: Body, frame: Frame, sides=(-1, 1)):
+def draw_arms(canvas: Canvas, body: Body, frame: Frame):
     """Bare arms, drawn over the torso's garment and under sleeves."""
     for arm in body.arms:
-        if arm.side not in sides:
-            continue
         line, s = arm.line()
         w = arm.half_width(s)
         label = LABEL["right_arm" if arm.side < 0 else "left_arm"]
@@ -399,134 +407,32 @@ def draw_arms(canvas: Canvas, body: Body, frame: Frame, sides=(-1, 1)):
         canvas.fill(frame(np.concatenate((edge, (0.55 * edge + 0.45 * line)[::-1]))), skin_shade(body.skin, 0.14))
 
 
-def draw_hands(canvas: Canvas, body: Body, frame: Frame, sides=(-1, 1)):
+def _hand() -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Outlines of a hand and of the lines between its fingers, as (along the arm, towards the thumb) from the wrist."""
+    palm = curve(((-0.006, -0.0135), (0.014, -0.0165), (0.034, -0.0165), (0.036, 0.0155), (0.014, 0.0165), (-0.006, 0.0135)), 4)
+    skin, lines = [palm], []
+    for k, (reach, spread) in enumerate(((0.059, -0.0135), (0.067, -0.0045), (0.066, 0.0045), (0.058, 0.013))):
+        finger = curve(((0.03, spread * 0.92), (0.5 * (reach + 0.03), spread * 1.02), (reach, spread * 0.9)), 3)
+        skin += [band(finger, 0.0043), ellipse(finger[-1], (0.0043, 0.0043), 12)]
+        if k:
+            lines.append(band(np.array(((0.036, spread - 0.0045), (reach - 0.006, spread * 0.95 - 0.0043))), 0.0006))
+    thumb = curve(((0.008, 0.011), (0.022, 0.0225), (0.039, 0.0235)), 3)
+    skin += [band(thumb, 0.0047), ellipse(thumb[-1], (0.0047, 0.0047), 12)]
+    return [0.88 * outline for outline in skin], [0.88 * outline for outline in lines]
+
+
+_HAND = _hand()
+
+
+def draw_hands(canvas: Canvas, body: Body, frame: Frame):
     """Hands with fingers, over the sleeves."""
     for arm in body.arms:
-        if arm.side not in sides:
-            continue
-        label = LABEL["right_arm" if arm.side < 0 else "left_arm"]
-        along = arm.b
-        across = np.array((-along[1], along[0]))
-        if across @ (body.lean - arm.wrist[0], 0.0) < 0:
+        across = np.array((-arm.b[1], arm.b[0]))
+        if across[0] * (body.lean - arm.wrist[0]) < 0:  # thumbs point to the middle
             across = -across
-        r = arm.half_width(np.array(1.0)) / 0.88
-        w = arm.wrist
-
-        def at(a, c, w=w, along=along, across=across):
-            return w + 0.88 * (along * a + across * c)
-
-        palm = curve([at(-0.006, -r), at(0.014, -0.0165), at(0.034, -0.0165), at(0.036, 0.0155), at(0.014, 0.0165), at(-0.006, r)], 4)
-        canvas.fill(frame(palm), body.skin, label)
-        dark = skin_shade(body.skin, 0.2)
-        for k, (reach, spread) in enumerate(((0.059, -0.0135), (0.067, -0.0045), (0.066, 0.0045), (0.058, 0.013))):
-            finger = np.array((at(0.03, spread * 0.92), at(0.5 * (reach + 0.03), spread * 1.02), at(reach, spread * 0.9)))
-            canvas.fill(frame(band(curve(finger, 3), 0.0043)), body.skin, label)
-            canvas.fill(frame(ellipse(finger[-1], (0.0043, 0.0043), points=10)), body.skin, label)
-            if k:
-                canvas.fill(frame(band(np.array((at(0.036, spread - 0.0045), at(reach - 0.006, spread * 0.95 - 0.0043))), 0.0006)), dark)
-        thumb = curve([at(0.008, 0.011), at(0.022, 0.0225), at(0.039, 0.0235)], 3)
-        canvas.fill(frame(band(thumb, 0.0047)), body.skin, label)
-        canvas.fill(frame(ellipse(thumb[-1], (0.0047, 0.0047), points=10)), body.skin, label)
-
-
-def draw_back_hair(canvas: Canvas, body: Body, frame: Frame):
-    """Hair that falls behind neck and shoulders."""
-    head = _Head(body)
-    dark = shade(body.hair, 0.18)
-    style = body.hair_style
-    shapes = {
-        "bob": ((-0.05, -0.03), (-0.06, 0.02), (-0.058, 0.07), (-0.03, 0.082), (0.03, 0.082), (0.058, 0.07), (0.06, 0.02), (0.05, -0.03)),
-        "long": ((-0.05, -0.03), (-0.06, 0.03), (-0.066, 0.1), (-0.07, 0.15), (-0.03, 0.165), (0.03, 0.165), (0.07, 0.15), (0.066, 0.1), (0.06, 0.03), (0.05, -0.03)),
-        "wavy": ((-0.05, -0.03), (-0.068, 0.02), (-0.062, 0.06), (-0.078, 0.1), (-0.066, 0.135), (-0.03, 0.145), (0.03, 0.145), (0.066, 0.135), (0.078, 0.1), (0.062, 0.06), (0.068, 0.02), (0.05, -0.03)),
-    }  # fmt: skip
-    if style in shapes:
-        canvas.fill(frame(head.place(curve(shapes[style], 5), False)), dark, LABEL["hair"])
-    if style == "ponytail":
-        side = 1 if body.head_turn < 0 else -1
-        tail = curve(((0.02 * side, -0.03), (0.062 * side, -0.01), (0.07 * side, 0.06), (0.058 * side, 0.115)), 6)
-        width = 0.016 * np.sin(np.linspace(0.4, 2.9, len(tail)))
-        canvas.fill(frame(head.place(band(tail, width), False)), dark, LABEL["hair"])
-    if style == "afro":
-        canvas.fill(frame(head.place(ellipse((0, -0.02), (0.083, 0.078)), False)), body.hair, LABEL["hair"])
-    if style == "bun":
-        canvas.fill(frame(head.place(ellipse((0.0, -0.088), (0.026, 0.022)), False)), body.hair, LABEL["hair"])
-        canvas.fill(frame(head.place(ellipse((0.004, -0.084), (0.018, 0.013)), False)), dark)
-    if style == "curly":
-        for k in range(9):
-            t = np.pi * (0.98 + k * 0.13)
-            canvas.fill(frame(head.place(ellipse((0.05 * np.cos(t), -0.012 + 0.052 * np.sin(t)), (0.022, 0.022), points=16), False)), body.hair, LABEL["hair"])
-
-
-def draw_head(canvas: Canvas, body: Body, frame: Frame):
-    """Face, ears and the hair before them."""
-    head = _Head(body)
-    skin, dark, hair = body.skin, skin_shade(body.skin, 0.2), body.hair
-    place = head.place
-    for side in (-1, 1):
-        canvas.fill(frame(place(ellipse((side * 0.0475, 0.004), (0.0085, 0.0145)), False)), skin, LABEL["face"])
-        canvas.fill(frame(place(ellipse((side * 0.0478, 0.004), (0.004, 0.008), points=14), False)), dark)
-    face = curve(((0, -0.066), (-0.03, -0.058), (-0.046, -0.03), (-0.0468, 0.004), (-0.042, 0.032), (-0.027, 0.056), (-0.010, 0.0675),
-                  (0.010, 0.0675), (0.027, 0.056), (0.042, 0.032), (0.0468, 0.004), (0.046, -0.03), (0.03, -0.058), (0, -0.066)), 4)
-    canvas.fill(frame(place(face, False)), skin, LABEL["face"])
-    cheek = mix(skin, (226, 92, 88), 0.05 + 0.09 * (skin[0] - 82) / 168)
-    for side in (-1, 1):
-        canvas.fill(frame(place(ellipse((side * 0.026, 0.019), (0.0105, 0.0075), points=16))), cheek)
-    if body.beard:
-        beard = curve(((-0.0462, 0.004), (-0.0425, 0.034), (-0.027, 0.058), (-0.010, 0.0695), (0.010, 0.0695), (0.027, 0.058), (0.0425, 0.034), (0.0462, 0.004),
-                       (0.037, 0.022), (0.018, 0.0265), (0, 0.0255), (-0.018, 0.0265), (-0.037, 0.022)), 4)
-        canvas.fill(frame(place(beard, False)), mix(hair, skin, 0.18))
-    # brows, eyes, nose, mouth
-    ink = mix(hair, (30, 22, 22), 0.5)
-    for side in (-1, 1):
-        brow = curve(((side * 0.0095, -0.0195), (side * 0.019, -0.0235), (side * 0.0295, -0.0195)), 4)
-        canvas.fill(frame(place(band(brow, np.linspace(0.0019, 0.0011, len(brow))))), ink)
-        canvas.fill(frame(place(ellipse((side * 0.0185, -0.005), (0.0082, 0.0052), points=18))), (250, 248, 245))
-        canvas.fill(frame(place(ellipse((side * 0.0185 + 0.1 * head.turn, -0.0048), (0.0047, 0.0049), points=16))), body.iris)
-        canvas.fill(frame(place(ellipse((side * 0.0185 + 0.1 * head.turn, -0.0048), (0.0023, 0.0025), points=12))), (24, 20, 22))
-        lid = curve(((side * 0.0095, -0.0045), (side * 0.0175, -0.0107), (side * 0.0275, -0.0055)), 4)
-        canvas.fill(frame(place(band(lid, 0.0017 if body.lashes else 0.0012))), (44, 34, 36))
-        canvas.fill(frame(place(ellipse((side * 0.0185 + 0.0015, -0.0066), (0.0011, 0.0011), points=8))), (255, 255, 255))
-    nose = curve(((0.002, -0.004), (0.0062, 0.014), (0.0055, 0.0185), (-0.002, 0.0195)), 4)
-    canvas.fill(frame(place(band(nose, np.linspace(0.0004, 0.0013, len(nose))))), dark)
-    up, wide = 0.0032 * body.smile, 0.0135 + 0.0025 * body.smile
-    mouth = 0.0372
-    seam = curve([(-wide, mouth - up), (-0.5 * wide, mouth + 0.0006), (0, mouth + 0.0014), (0.5 * wide, mouth + 0.0006), (wide, mouth - up)], 4)
-    bow = curve([(wide, mouth - up), (0.5 * wide, mouth - 0.0026 - 0.2 * up), (0.22 * wide, mouth - 0.0034), (0, mouth - 0.0022),
-                 (-0.22 * wide, mouth - 0.0034), (-0.5 * wide, mouth - 0.0026 - 0.2 * up), (-wide, mouth - up)], 3)  # fmt: skip
-    under = curve([(wide * 0.92, mouth - 0.8 * up), (0.5 * wide, mouth + 0.0048), (0, mouth + 0.0064), (-0.5 * wide, mouth + 0.0048), (-wide * 0.92, mouth - 0.8 * up)], 3)
-    canvas.fill(frame(place(np.concatenate((seam, under)))), body.lips)
-    canvas.fill(frame(place(np.concatenate((seam, bow)))), shade(body.lips, 0.14))
-    canvas.fill(frame(place(band(seam, 0.0006))), shade(body.lips, 0.5))
-    _draw_fringe(canvas, body, frame, head)
-
-
-def _draw_fringe(canvas: Canvas, body: Body, frame: Frame, head: _Head):
-    hair, light = body.hair, shade(body.hair, -0.16)
-    style = body.hair_style
-    crown = [(0.0475, -0.004), (0.0515, -0.03), (0.044, -0.062), (0.022, -0.0785), (0, -0.081), (-0.022, -0.0785), (-0.044, -0.062), (-0.0515, -0.03), (-0.0475, -0.004)]
-    lines = {
-        "short": [(-0.043, -0.022), (-0.034, -0.04), (-0.012, -0.043), (0.012, -0.040), (0.034, -0.04), (0.043, -0.022)],
-        "side": [(-0.043, -0.02), (-0.038, -0.036), (-0.024, -0.05), (0.006, -0.042), (0.034, -0.034), (0.043, -0.018)],
-        "buzz": [(-0.044, -0.028), (-0.034, -0.047), (0, -0.052), (0.034, -0.047), (0.044, -0.028)],
-        "bob": [(-0.0435, 0.03), (-0.041, -0.012), (-0.036, -0.029), (0, -0.033), (0.036, -0.029), (0.041, -0.012), (0.0435, 0.03)],
-        "long": [(-0.044, 0.04), (-0.041, -0.006), (-0.026, -0.04), (0.004, -0.059), (0.028, -0.038), (0.041, -0.006), (0.044, 0.04)],
-        "wavy": [(-0.044, 0.036), (-0.042, -0.01), (-0.034, -0.036), (-0.014, -0.058), (0.018, -0.044), (0.041, -0.012), (0.044, 0.036)],
-        "bun": [(-0.043, -0.014), (-0.034, -0.042), (0, -0.054), (0.034, -0.042), (0.043, -0.014)],
-        "ponytail": [(-0.043, -0.014), (-0.034, -0.04), (0, -0.056), (0.034, -0.04), (0.043, -0.014)],
-        "afro": [(-0.044, -0.014), (-0.036, -0.038), (-0.014, -0.047), (0.014, -0.047), (0.036, -0.038), (0.044, -0.014)],
-        "curly": [(-0.043, -0.016), (-0.034, -0.034), (-0.02, -0.031), (-0.008, -0.041), (0.008, -0.034), (0.022, -0.041), (0.034, -0.03), (0.043, -0.016)],
-    }  # fmt: skip
-    if style in ("bob", "long", "wavy"):
-        drop = {"bob": 0.066, "long": 0.1, "wavy": 0.09}[style]
-        crown = [(0.052, drop), (0.0575, 0.03), *crown[1:-1], (-0.0575, 0.03), (-0.052, drop)]
-    fringe = lines[style]
-    outline = np.concatenate((curve(crown, 5), curve(fringe, 5)))
-    canvas.fill(frame(head.place(outline, False)), hair, LABEL["hair"])
-    if style not in ("buzz",):
-        shine = curve(((-0.032, -0.046), (-0.014, -0.066), (0.010, -0.0695)), 4)
-        width = 0.0034 * np.sin(np.linspace(0.05, 3.09, len(shine)))
-        canvas.fill(frame(head.place(band(shine, width), False)), light)
-    if style == "curly":
-        for k in range(6):
-            t = np.pi * (1.08 + k * 0.17)
-            canvas.fill(frame(head.place(ellipse((0.034 * np.cos(t), -0.03 + 0.03 * np.sin(t)), (0.0065, 0.006), points=12), False)), light)
+        axes = np.stack((arm.b, across))
+        skin, lines = _HAND
+        for outline in skin:
+            canvas.fill(frame(arm.wrist + outline @ axes), body.skin, LABEL["right_arm" if arm.side < 0 else "left_arm"])
+        for outline in lines:
+            canvas.fill(frame(arm.wrist + outline @ axes), skin_shade(body.skin, 0.2))

@@ -1,0 +1,142 @@
+"""checkpoints.py: what is saved comes back, what is damaged is refused, and nothing on disk is lost on the way."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny import TINY, batch, noisy, tiny_pipeline
+
+from ladi_mini.checkpoints import (
+    BUILDERS,
+    STAGE_COMPONENTS,
+    CheckpointError,
+    Models,
+    build_component,
+    load_pipeline,
+    load_stage,
+    save_stage,
+    sha256,
+)
+from ladi_mini.presets import NANO, STAGES
+
+
+@pytest.fixture()
+def folder(tmp_path):
+    """Weights of every stage at the tiny size."""
+    for seed, stage in enumerate(STAGES):
+        modules = {name: noisy(build_component(TINY, name), seed) for name in STAGE_COMPONENTS[stage]}
+        if "vae" in modules:
+            modules["vae"].register_to_config(scaling_factor=0.4375)
+        save_stage(tmp_path, TINY, stage, modules, {"stage": stage})
+    return tmp_path
+
+
+def test_every_component_belongs_to_a_stage():
+    assert {name for names in STAGE_COMPONENTS.values() for name in names} == set(BUILDERS)
+    assert tuple(STAGE_COMPONENTS) == STAGES
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_component_comes_back_as_it_was_to_half_precision(tmp_path, stage):
+    modules = {name: noisy(build_component(TINY, name), 3) for name in STAGE_COMPONENTS[stage]}
+    save_stage(tmp_path, TINY, stage, modules)
+    for name, module in load_stage(tmp_path, TINY, stage).items():
+        expected = modules[name].state_dict()
+        for key, value in module.state_dict().items():
+            halved = expected[key].half().to(value.dtype) if value.is_floating_point() else expected[key]
+            assert torch.equal(value, halved), f"{name}.{key}"
+        assert not module.training and not any(p.requires_grad for p in module.parameters())
+
+
+def test_the_latents_scale_comes_back(folder):
+    assert load_stage(folder, TINY, "autoencoder")["vae"].config.scaling_factor == 0.4375
+
+
+def test_the_try_on_pipeline_is_made_of_the_last_stages(folder):
+    pipe = load_pipeline(TINY, folder)
+    pipe.set_progress_bar_config(disable=True)
+    stored = load_file(folder / "tryon.safetensors")
+    assert torch.equal(pipe.inversion_adapter.layers[0].weight, stored["inversion_adapter.layers.0.weight"].float())
+    assert pipe.unet.config.in_channels == TINY.tryon_channels
+    assert pipe(batch(1), output_type="pt", generator=torch.Generator().manual_seed(0)).images.isfinite().all()
+
+
+@pytest.mark.parametrize("stage", [s for s in STAGES if s not in ("inpainting", "inversion")])
+def test_one_flipped_bit_is_refused_with_the_files_name(folder, stage):
+    path = folder / f"{stage}.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=rf"{stage}\.safetensors is damaged.*sha256.*git checkout"):
+        load_pipeline(TINY, folder)
+
+
+def test_a_missing_file_is_named(folder):
+    (folder / "emasc.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"emasc\.safetensors is missing"):
+        load_pipeline(TINY, folder)
+
+
+def test_an_unlisted_file_is_refused(folder):
+    (folder / "SHA256SUMS").unlink()
+    with pytest.raises(CheckpointError, match="no line in"):
+        load_stage(folder, TINY, "clip")
+
+
+def test_weights_of_another_size_are_refused(folder):
+    with pytest.raises(CheckpointError, match="do not fit preset nano"):
+        load_stage(folder, NANO, "clip")
+
+
+def test_weights_of_another_preset_are_refused(folder):
+    with pytest.raises(CheckpointError, match="trained for preset 'nano', not 'other'"):
+        load_stage(folder, TINY.with_(name="other"), "clip")
+
+
+def test_a_listed_file_that_is_no_safetensors_is_refused(folder):
+    path = folder / "clip.safetensors"
+    path.write_bytes(b"\x80\x05K\x01.")  # a pickle
+    sums = folder / "SHA256SUMS"
+    sums.write_text("".join(f"{sha256(f)}  {f.name}\n" for f in sorted(folder.glob("*.safetensors"))))
+    with pytest.raises(CheckpointError, match="no safetensors file"):
+        load_stage(folder, TINY, "clip")
+
+
+def test_a_failed_save_leaves_the_old_weights(folder, monkeypatch):
+    before = (folder / "clip.safetensors").read_bytes()
+
+    def fail(tensors, path, metadata):
+        path.write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr("ladi_mini.checkpoints.save_file", fail)
+    with pytest.raises(OSError, match="disk full"):
+        save_stage(folder, TINY, "clip", {"clip": build_component(TINY, "clip")})
+    assert (folder / "clip.safetensors").read_bytes() == before
+    assert load_stage(folder, TINY, "clip")
+
+
+def test_the_card_lies_beside_its_weights(folder):
+    assert json.loads((folder / "cards" / "warping.json").read_text()) == {"stage": "warping"}
+
+
+def test_models_prefer_the_adapter_trained_last(folder):
+    last = load_file(folder / "tryon.safetensors")["inversion_adapter.post_layernorm.weight"].float()
+    assert torch.equal(Models(TINY, folder)["inversion_adapter"].post_layernorm.weight, last)
+    (folder / "tryon.safetensors").unlink()
+    first = load_file(folder / "inversion.safetensors")["inversion_adapter.post_layernorm.weight"].float()
+    assert torch.equal(Models(TINY, folder)["inversion_adapter"].post_layernorm.weight, first)
+
+
+def test_shipped_weights_of_a_folder_equal_a_pipeline_built_by_hand(folder):
+    by_hand = tiny_pipeline()
+    for stage in STAGES:
+        modules = {n: getattr(by_hand, n) for n in STAGE_COMPONENTS[stage] if hasattr(by_hand, n)}
+        if modules and stage != "inversion":
+            save_stage(folder, TINY, stage, modules)
+    loaded = load_pipeline(TINY, folder)
+    for name in ("vae", "emasc", "warping", "refinement", "unet", "inversion_adapter"):
+        for key, value in getattr(loaded, name).state_dict().items():
+            expected = getattr(by_hand, name).state_dict()[key]
+            assert torch.allclose(value.float(), expected.float(), atol=1e-3, rtol=1e-3), f"{name}.{key}"

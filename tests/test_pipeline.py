@@ -1,0 +1,162 @@
+"""pipeline.py: nothing under the mask leaks, a seed names a picture, every intermediate is there, and it all saves and loads."""
+
+from dataclasses import fields, replace
+
+import pytest
+import torch
+from diffusers import DPMSolverMultistepScheduler
+from tiny import TINY, batch, samples, tiny_pipeline
+
+from ladi_mini.pipeline import TryOnPipeline, TryOnTrace
+from ladi_mini.sample import collate
+
+
+@pytest.fixture(scope="module")
+def pipe() -> TryOnPipeline:
+    return tiny_pipeline()
+
+
+def run(pipe, given, seed=0, **options):
+    return pipe(given, generator=torch.Generator().manual_seed(seed), output_type="pt", **options)
+
+
+def test_what_lies_under_the_mask_reaches_no_output_to_the_bit(pipe):
+    given = batch()
+    hidden = given.inpaint_mask.bool().expand_as(given.person)
+    other = replace(
+        given,
+        person=torch.where(hidden, torch.rand_like(given.person) * 2 - 1, given.person),
+        parse=given.parse.roll(3, dims=-1), target=None, warped_garment=None, warp_grid=None, warp_visible=None,
+    )  # fmt: skip
+    before, after = (run(pipe, g, trace=True, paste_back=True) for g in (given, other))
+    assert torch.equal(before.images, after.images)
+    for name in ("warp_grid", "refined_garment", "pseudo_words", "image_with_emasc", "image_without_emasc"):
+        assert torch.equal(getattr(before.trace, name), getattr(after.trace, name)), name
+
+
+def test_what_lies_outside_the_mask_does_reach_the_output(pipe):
+    given = batch()
+    hidden = given.inpaint_mask.bool().expand_as(given.person)
+    other = replace(given, person=torch.where(hidden, given.person, -given.person))
+    assert not torch.equal(run(pipe, given).images, run(pipe, other).images)
+
+
+def test_a_seed_names_a_picture(pipe):
+    given = batch()
+    first, same, other = run(pipe, given), run(pipe, given), run(pipe, given, seed=1)
+    assert torch.equal(first.images, same.images)
+    assert not torch.allclose(first.images, other.images, atol=1e-4)
+
+
+def test_one_generator_a_sample_makes_the_picture_independent_of_its_batch(pipe):
+    three = samples(3)
+    generators = lambda index: [torch.Generator().manual_seed(i) for i in index]  # noqa: E731
+    together = pipe(collate(three), generator=generators([0, 1, 2]), output_type="pt").images
+    alone = pipe(three[1], generator=generators([1]), output_type="pt").images
+    assert torch.allclose(together[1:2], alone, atol=1e-4)
+
+
+def test_trace_has_every_intermediate_with_its_documented_shape(pipe):
+    trace = run(pipe, batch(2), trace=True, num_inference_steps=3).trace
+    h, w, z = *TINY.latent_size, TINY.latent_channels
+    shapes = {
+        "person": (2, 3, 64, 48), "garment": (2, 3, 64, 48), "agnostic": (2, 3, 64, 48), "target": (2, 3, 64, 48),
+        "inpaint_mask": (2, 1, 64, 48), "pose_map": (2, 18, 64, 48), "control_points": (2, 25, 2), "warp_grid": (2, 64, 48, 2),
+        "warped_garment": (2, 3, 64, 48), "refined_garment": (2, 3, 64, 48), "pseudo_words": (2, 16, TINY.text_width),
+        "attention": (2, 16, h, w), "image_without_emasc": (2, 3, 64, 48), "image_with_emasc": (2, 3, 64, 48),
+        "image_pasted": (2, 3, 64, 48), "image": (2, 3, 64, 48),
+    }  # fmt: skip
+    for name, shape in shapes.items():
+        assert tuple(getattr(trace, name).shape) == shape, name
+    assert len(trace.timesteps) == len(trace.latents) == len(trace.pred_original_latents) == len(trace.pred_original_images) == 3
+    assert trace.latents[0].shape == (2, z, h, w) and len(trace.emasc_features) == len(TINY.vae_channels) + 1
+    assert len(trace.category) == 2
+    assert {f.name for f in fields(TryOnTrace)} == {*shapes, "category", "timesteps", "latents", "pred_original_latents",
+                                                    "pred_original_images", "emasc_features"}  # fmt: skip
+
+
+def test_tracing_changes_nothing(pipe):
+    given = batch(2)
+    assert torch.equal(run(pipe, given).images, run(pipe, given, trace=True).images)
+
+
+def test_attention_is_a_share_and_the_network_is_left_as_it_was(pipe):
+    before = pipe.unet.attn_processors
+    attention = run(pipe, batch(2), trace=True).trace.attention
+    assert pipe.unet.attn_processors == before
+    assert (attention >= 0).all() and (attention.sum(1) <= 1 + 1e-5).all() and attention.sum() > 0
+
+
+def test_paste_back_restores_the_known_pixels_and_no_others(pipe):
+    given = batch(2)
+    plain, pasted = run(pipe, given).images, run(pipe, given, paste_back=True).images
+    known = (1 - given.inpaint_mask).bool().expand_as(plain)
+    assert torch.allclose(pasted[known], (given.person[known] / 2 + 0.5), atol=1e-6)
+    assert torch.equal(pasted[~known], plain[~known])
+    assert not torch.equal(pasted, plain)
+
+
+@pytest.mark.parametrize(
+    "switch",
+    [
+        {"text": "caption"}, {"text": "category"}, {"text": "empty"}, {"garment": "tps"}, {"garment": "true"}, {"garment": "none"},
+        {"use_pose": False}, {"use_emasc": False}, {"guidance_scale": 1.0}, {"num_inference_steps": 5},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_every_switch_changes_the_picture(pipe, switch):
+    given = batch(2)
+    assert not torch.equal(run(pipe, given).images, run(pipe, given, **switch).images)
+
+
+def test_without_emasc_is_the_traces_plain_decode(pipe):
+    given = batch(2)
+    trace = run(pipe, given, trace=True).trace
+    assert torch.allclose(run(pipe, given, use_emasc=False).images, trace.image_without_emasc / 2 + 0.5, atol=1e-6)
+    assert torch.allclose(run(pipe, given).images, trace.image_with_emasc / 2 + 0.5, atol=1e-6)
+
+
+def test_given_latents_replace_the_generator(pipe):
+    latents = torch.randn(2, TINY.latent_channels, *TINY.latent_size, generator=torch.Generator().manual_seed(3))
+    one, two = (pipe(batch(2), latents=latents, generator=torch.Generator().manual_seed(s), output_type="pt") for s in (0, 1))
+    assert torch.equal(one.images, two.images)
+
+
+def test_output_types_hold_the_same_picture(pipe):
+    sample = samples(1)[0]
+    generator = lambda: torch.Generator().manual_seed(0)  # noqa: E731
+    pil, array, tensor = (pipe(sample, generator=generator(), output_type=kind).images for kind in ("pil", "np", "pt"))
+    assert pil[0].size == (48, 64) and array.shape == (1, 64, 48, 3) and tensor.shape == (1, 3, 64, 48)
+    assert torch.allclose(torch.from_numpy(array).permute(0, 3, 1, 2), tensor, atol=1e-6)
+
+
+@pytest.mark.parametrize("wrong", [{"text": "poem"}, {"garment": "folded"}, {"output_type": "gif"}], ids=str)
+def test_an_unknown_switch_is_refused(pipe, wrong):
+    with pytest.raises(ValueError, match="choose"):
+        pipe(samples(1)[0], **wrong)
+
+
+def test_the_true_garment_needs_the_truth(pipe):
+    with pytest.raises(ValueError, match="warped_garment"):
+        pipe(replace(samples(1)[0], warped_garment=None), garment="true")
+
+
+def test_another_scheduler_of_diffusers_runs_and_calls_back(pipe):
+    own = pipe.scheduler
+    pipe.scheduler = DPMSolverMultistepScheduler.from_config(own.config)
+    try:
+        out = run(pipe, batch(2), num_inference_steps=4, trace=True)
+    finally:
+        pipe.scheduler = own
+    assert out.images.isfinite().all() and len(out.trace.timesteps) == 4
+
+
+def test_saved_and_loaded_it_gives_the_same_picture_to_the_bit(pipe, tmp_path):
+    given = batch(2)
+    before = run(pipe, given).images
+    pipe.save_pretrained(tmp_path / "saved")
+    loaded = TryOnPipeline.from_pretrained(tmp_path / "saved")
+    loaded.set_progress_bar_config(disable=True)
+    assert {type(c) for c in loaded.components.values()} == {type(c) for c in pipe.components.values()}
+    assert loaded.config.guidance_scale == pipe.config.guidance_scale
+    assert torch.equal(run(loaded, given).images, before)

@@ -1,0 +1,228 @@
+"""training: a loss is a function of a set, randomness of the step, and a killed run ends where an undisturbed one does."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny import TINY, noisy
+
+from ladi_mini.cards import read_card
+from ladi_mini.checkpoints import STAGE_COMPONENTS, Models, build_component, load_pipeline, save_stage
+from ladi_mini.presets import NANO, STAGES, StageConfig
+from ladi_mini.training import STAGE_CLASSES, Interrupted, train, train_stage
+from ladi_mini.training.loop import Average, batch_indices, learning_rate
+from ladi_mini.training.stage import rows
+from ladi_mini.wardrobe import packed
+
+
+@pytest.fixture(scope="module")
+def data():
+    return packed("train", 12, TINY.height, TINY.width, workers=0)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Noisy weights of every stage, so that any stage can be trained alone."""
+    folder = tmp_path_factory.mktemp("weights")
+    for seed, stage in enumerate(STAGES):
+        save_stage(folder, TINY, stage, {name: noisy(build_component(TINY, name), seed) for name in STAGE_COMPONENTS[stage]})
+    return folder
+
+
+def make(name, folder):
+    torch.manual_seed(0)
+    return STAGE_CLASSES[name](TINY, Models(TINY, folder))
+
+
+# ---------------------------------------------------------------- properties of the stages
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_loss_and_all_its_terms_do_not_depend_on_the_order_of_the_batch(name, folder, data):
+    stage = make(name, folder).train(False)
+    noisy(stage, 5)
+    table = stage.table(data)
+    batch = stage.draw(rows(table, range(6)), torch.Generator().manual_seed(0))
+    order = torch.tensor([3, 0, 5, 1, 4, 2])
+    terms, shuffled = stage(batch), stage({k: v[order] if k != "kind" else v[order] for k, v in batch.items()})
+    for term, value in terms.items():
+        assert torch.allclose(value, shuffled[term], rtol=2e-5, atol=1e-7), term
+    other = stage({k: v[torch.tensor([0, 0, 0, 0, 0, 0])] for k, v in batch.items()})
+    assert not torch.allclose(terms["loss"], other["loss"], rtol=1e-4)  # so that a constant could not pass
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_trains_its_own_components_and_leaves_frozen_ones_alone(name, folder, data):
+    stage = make(name, folder)
+    assert set(stage.components()) == set(STAGE_COMPONENTS[name])
+    table = stage.table(data)
+    frozen = {n: {k: v.clone() for k, v in m.state_dict().items()} for n, m in stage.models._loaded.items()
+              if isinstance(m, torch.nn.Module) and n not in STAGE_COMPONENTS[name]}  # fmt: skip
+    before = {k: v.detach().clone() for k, v in stage.named_parameters()}
+    card = train_stage(stage, table, folder / f"work-{name}", progress=False, held_out=table)
+    moved = [k for k, v in stage.named_parameters() if not torch.equal(v, before[k])]
+    assert len(moved) > 0.5 * len(before)
+    for component, state in frozen.items():
+        for key, value in stage.models[component].state_dict().items():
+            assert torch.equal(value, state[key]), f"{component}.{key}"
+    assert card["held_out"] and all(v == v for v in card["held_out"].values())
+
+
+def test_the_try_on_stage_starts_with_the_bases_prediction(folder, data):
+    stage, models = make("tryon", folder), Models(TINY, folder)
+    extended, base = stage.unet.conv_in.weight, models["base"].conv_in.weight
+    assert torch.equal(extended[:, : TINY.base_channels], base) and (extended[:, TINY.base_channels :] == 0).all()
+
+
+def test_dropping_every_condition_makes_the_try_on_loss_blind_to_the_garment(folder, data):
+    stage = noisy(make("tryon", folder), 1)
+    batch = stage.draw(rows(stage.table(data), range(4)), torch.Generator().manual_seed(0))
+    drops = {k: torch.ones_like(v) for k, v in batch.items() if k.startswith("drop_")}
+    assert set(drops) == {"drop_text", "drop_pose", "drop_garment"}
+    blind = batch | drops
+    other = blind | {k: torch.randn_like(blind[k].float()) for k in ("garment_latents", "pose", "image_hidden")}
+    assert torch.equal(stage(blind)["loss"], stage(other)["loss"])
+    kept = {k: torch.zeros_like(v) for k, v in drops.items()}
+    assert not torch.equal(stage(batch | kept)["loss"], stage(other | kept)["loss"])
+
+
+def test_latents_leave_the_autoencoder_stage_with_deviation_one(folder, data):
+    stage = make("autoencoder", folder)
+    table = stage.table(data)
+    stage.finish(table)
+    from ladi_mini.diffusion import encode
+    from ladi_mini.training.stage import from_bytes
+
+    with torch.no_grad():
+        assert abs(encode(stage.vae, from_bytes(table["person"])).std().item() - 1) < 1e-3
+
+
+# ---------------------------------------------------------------- the loop
+
+
+def test_an_epoch_visits_every_sample_once_and_the_next_one_in_another_order():
+    picked = torch.cat([batch_indices(step, 5, 20, seed=3) for step in range(8)])
+    assert sorted(picked[:20].tolist()) == list(range(20)) == sorted(picked[20:].tolist())
+    assert picked[:20].tolist() != picked[20:].tolist()
+
+
+def test_a_batch_larger_than_what_is_left_goes_on_into_the_next_epoch():
+    assert len(batch_indices(0, 7, 3, seed=0)) == 7
+
+
+def test_learning_rate_warms_up_and_falls_to_a_tenth():
+    config = StageConfig(steps=100, batch_size=1, learning_rate=1.0, warmup=10)
+    rates = [learning_rate(step, config) for step in range(100)]
+    assert rates[0] == 0.1 and rates[9] == 1.0 and abs(rates[-1] - 0.1) < 0.01
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+
+
+def test_averaged_weights_are_the_mean_that_the_recursion_says():
+    module = torch.nn.Linear(1, 1, bias=False)
+    average = Average(module, 0.9)
+    expected = module.weight.item()
+    for step, value in enumerate([1.0, 2.0, 5.0]):
+        with torch.no_grad():
+            module.weight.fill_(value)
+        average.update(module, step)
+        decay = min(0.9, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * value
+    assert abs(average.values["weight"].item() - expected) < 1e-6
+    with average.applied(module):
+        assert abs(module.weight.item() - expected) < 1e-6 and not module.training
+    assert module.weight.item() == 5.0 and module.training
+
+
+@pytest.mark.parametrize("name", ["inversion", "warping"])  # dropout in one, running statistics in the other
+def test_stopped_by_its_budget_and_resumed_it_ends_in_the_same_weights(name, folder, data, tmp_path):
+    whole = make(name, folder)
+    table = whole.table(data)
+    train_stage(whole, table, tmp_path / "whole", progress=False)
+    for _ in range(TINY.stages[name].steps - 1):
+        with pytest.raises(Interrupted):
+            train_stage(make(name, folder), table, tmp_path / "parts", budget=0, progress=False)
+    resumed = make(name, folder)
+    train_stage(resumed, table, tmp_path / "parts", budget=0, progress=False)
+    for key, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[key]), key
+
+
+KILLED = """
+import sys, torch
+from dataclasses import replace
+from pathlib import Path
+torch.set_num_threads(1)
+from tiny import TINY
+from ladi_mini.checkpoints import Models
+from ladi_mini.training import STAGE_CLASSES, train_stage
+from ladi_mini.wardrobe import packed
+config = replace(TINY.stages["autoencoder"], steps=40, batch_size=5)
+preset = TINY.with_(stages=TINY.stages | {"autoencoder": config})
+torch.manual_seed(0)
+stage = STAGE_CLASSES["autoencoder"](preset, Models(preset, Path(".")))
+table = stage.table(packed("train", 12, TINY.height, TINY.width, workers=0))
+train_stage(stage, table, Path(sys.argv[1]), save_every=3, progress=False,
+            on_step=lambda step, terms: print(step, flush=True))
+from safetensors.torch import save_file
+save_file({k: v.contiguous() for k, v in stage.state_dict().items()}, sys.argv[2])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda s: s.name)
+def test_killed_in_the_middle_of_an_epoch_and_resumed_equals_never_killed(number, tmp_path):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1])])}
+
+    def start(work, out):
+        command = [sys.executable, "-c", KILLED, str(work), str(out)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, text=True)
+
+    whole = start(tmp_path / "a", tmp_path / "a.safetensors")
+    whole.communicate(timeout=300)
+    assert whole.returncode == 0
+    killed = start(tmp_path / "b", tmp_path / "b.safetensors")
+    for line in killed.stdout:
+        if int(line) >= 7:  # in the middle of the third epoch, between two checkpoints
+            killed.send_signal(number)
+            break
+    killed.communicate(timeout=300)
+    assert killed.returncode != 0 and not (tmp_path / "b.safetensors").exists()
+    assert len(list((tmp_path / "b").glob("checkpoint-*"))) == 1
+    resumed = start(tmp_path / "b", tmp_path / "b.safetensors")
+    first = int(resumed.stdout.readline())
+    resumed.communicate(timeout=300)
+    assert resumed.returncode == 0 and 0 < first < 40
+    a, b = load_file(tmp_path / "a.safetensors"), load_file(tmp_path / "b.safetensors")
+    assert a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+@pytest.mark.slow
+def test_all_stages_train_in_order_and_leave_a_pipeline_with_cards(tmp_path):
+    began = time.time()
+    cards = train(STAGES, TINY, tmp_path / "out", cache=tmp_path / "cache", workers=0, progress=False)
+    assert [card["stage"] for card in cards] == list(STAGES)
+    load_pipeline(TINY, tmp_path / "out")
+    for stage in STAGES:
+        card = read_card(tmp_path / "out" / "cards" / f"{stage}.json")
+        assert card["steps"] == TINY.stages[stage].steps and card["seconds"] <= time.time() - began
+        assert card["versions"]["torch"] and card["loss"][0]["step"] == 0 and card["parameters"] > 0
+    assert not list((tmp_path / "out" / "work").glob("*"))  # nothing to resume is left
+
+
+def test_a_stage_without_its_forerunners_is_refused_by_name(tmp_path, data):
+    from ladi_mini.checkpoints import CheckpointError
+
+    with pytest.raises(CheckpointError, match=r"autoencoder\.safetensors is missing.*ladi-mini train autoencoder"):
+        make("emasc", tmp_path).table(data)
+
+
+def test_presets_train_every_stage():
+    assert tuple(NANO.stages) == STAGES
+    assert replace(NANO.stages["clip"], steps=1).steps == 1
