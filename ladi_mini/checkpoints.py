@@ -147,7 +147,7 @@ def _filled(preset: Preset, component: str, tensors: dict, metadata: dict, path:
     wrong = sorted(set(own) ^ set(expected)) or sorted(name for name in own if own[name].shape != expected[name].shape)
     if wrong:
         raise CheckpointError(
-            f"{path}: {len(wrong)} tensors of {component} do not fit preset {preset.name}, first {wrong[0]}; train the stage again."
+            f"{path}: {len(wrong)} tensors of {component} do not fit preset {preset.name}, first {wrong[0]}; train it again."
         )
     module.load_state_dict({name: value.to(expected[name].dtype) for name, value in own.items()})
     if component == "vae":

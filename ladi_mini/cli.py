@@ -30,18 +30,21 @@ Weights = Annotated[Path | None, typer.Option("--weights", help="Folder of the w
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Where the picture goes.")] = ROOT / "data" / "outputs" / "demo.png",
     preset: PresetName = "nano",
-    index: Annotated[int, typer.Option(help="Which test person of the wardrobe.")] = 0,
+    index: Annotated[int, typer.Option(min=0, help="Which test person of the wardrobe.")] = 0,
     steps: Steps = None,
     guidance: Guidance = None,
     seed: Seed = 0,
     weights: Weights = None,
 ):
     """One try-on with the shipped weights: every intermediate picture on one sheet."""
-    from ladi_mini.presets import get_preset
+    from ladi_mini.sample import InputError
     from ladi_mini.wardrobe import Wardrobe
 
-    size = get_preset(preset)
-    sample = Wardrobe("test", size.height, size.width, unpaired=True)[index]
+    size = _preset(preset)
+    people = Wardrobe("test", size.height, size.width, unpaired=True)
+    if index >= len(people):
+        raise InputError(f"--index is {index}, but the wardrobe has {len(people)} test people; choose 0 to {len(people) - 1}.")
+    sample = people[index]
     _run([sample], preset, weights, steps, guidance, seed, out)
     typer.echo("Next: open it, then `make lab` for the lessons, or `ladi-mini tryon --help` for other people and garments.")
 
@@ -71,10 +74,9 @@ def tryon(
     / "tryon.png",
 ):
     """Dresses a person of a data set, or of your own pictures, in a garment."""
-    from ladi_mini.presets import get_preset
     from ladi_mini.sample import InputError, InputWarning
 
-    size = get_preset(preset)
+    size = _preset(preset)
     own = {"--person": person, "--garment": garment, "--parse": parse, "--keypoints": keypoints}
     given = [name for name, value in own.items() if value is not None]
     if (data is not None) == bool(given):
@@ -113,7 +115,7 @@ def train(
     import os
     import shutil
 
-    from ladi_mini.presets import STAGES, get_preset
+    from ladi_mini.presets import STAGES
     from ladi_mini.sample import InputError
     from ladi_mini.training import Interrupted
     from ladi_mini.training import train as run
@@ -127,7 +129,7 @@ def train(
         shutil.rmtree(folder / "work", ignore_errors=True)
     try:
         cache, workers = ROOT / "data" / "cache", os.cpu_count() or 1
-        cards = run(chosen, get_preset(preset), folder, seed=seed, budget=_seconds(budget), cache=cache, workers=workers)
+        cards = run(chosen, _preset(preset), folder, seed=seed, budget=_seconds(budget), cache=cache, workers=workers)
     except Interrupted as stopped:
         typer.echo(f"{stopped}.")
         raise typer.Exit(3) from None
@@ -168,6 +170,16 @@ def evaluate(
 
 
 # ---------------------------------------------------------------- helpers
+
+
+def _preset(name: str):
+    from ladi_mini.presets import get_preset
+    from ladi_mini.sample import InputError
+
+    try:
+        return get_preset(name)
+    except ValueError as error:
+        raise InputError(f"--preset: {error}.") from None
 
 
 def _pair(data: Path, layout: str | None, pair: int, split: str, order: str, size):

@@ -1,7 +1,7 @@
 """Latent inpainting diffusion: the autoencoder, the noise, the denoiser and the walk back from noise to a picture.
 
 Lesson 4. Rombach et al., 2022 (latent diffusion, inpainting by extra channels); Ho et al., 2020 (the forward process and the
-noise-prediction loss); Song et al., 2021 (DDIM); Ho & Salimans, 2022 (classifier-free guidance); LaDI-VTON, section 3.2
+noise-prediction loss); Song et al., 2021 (DDIM); Ho & Salimans, 2022 (classifier-free guidance); LaDI-VTON, section 3
 (the extended denoiser).
 
 Choices made here
@@ -64,7 +64,7 @@ def build_unet(preset: Preset, in_channels: int | None = None) -> UNet2DConditio
 def extend_conv_in(unet: UNet2DConditionModel, in_channels: int) -> UNet2DConditionModel:
     """Widens the first convolution to `in_channels` in place: old weights copied, new ones zero, bias kept; returns `unet`.
 
-    LaDI-VTON, section 3.2. Raises `ValueError` if the network already has more channels than that.
+    LaDI-VTON, section 3. Raises `ValueError` if the network already has more channels than that.
     """
     old = unet.conv_in
     if in_channels < old.in_channels:

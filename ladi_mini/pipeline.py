@@ -1,6 +1,6 @@
 """The whole try-on model: LaDI-VTON's pieces in a row, every intermediate picture on request.
 
-Lesson 6. Morelli et al., 2023, figure 2: the garment is warped onto the body, described by pseudo-words, and painted by the
+Lesson 6. Morelli et al., 2023, section 3: the garment is warped onto the body, described by pseudo-words, and painted by the
 extended inpainting denoiser; the decoder gets the untouched part of the person back through masked skips.
 
 Choices made here

@@ -99,8 +99,8 @@ def test_paste_back_restores_the_known_pixels_and_no_others(pipe):
 @pytest.mark.parametrize(
     "switch",
     [
-        {"text": "caption"}, {"text": "category"}, {"text": "empty"}, {"garment": "tps"}, {"garment": "true"}, {"garment": "none"},
-        {"use_pose": False}, {"use_emasc": False}, {"guidance_scale": 1.0}, {"num_inference_steps": 5},
+        {"text": "caption"}, {"text": "category"}, {"text": "empty"},
+        {"garment": "tps"}, {"garment": "true"}, {"garment": "none"}, {"use_pose": False}, {"use_emasc": False}, {"guidance_scale": 1.0}, {"num_inference_steps": 5},
     ],
     ids=str,
 )  # fmt: skip

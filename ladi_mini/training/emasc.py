@@ -1,4 +1,4 @@
-"""Stage 3: the masked skips, around a frozen autoencoder (lesson 5; LaDI-VTON, section 3.4).
+"""Stage 3: the masked skips, around a frozen autoencoder (lesson 5; LaDI-VTON, section 3).
 
 Choices made here
 - As the authors: the latent is that of the whole picture, the skips that of the agnostic one, the loss L1 to the picture.

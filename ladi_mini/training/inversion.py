@@ -1,4 +1,4 @@
-"""Stage 7: the inversion adapter against the frozen base (lesson 2; LaDI-VTON, section 3.3).
+"""Stage 7: the inversion adapter against the frozen base (lesson 2; LaDI-VTON, section 3).
 
 Choices made here
 - Nothing but the adapter is trained: the base has to understand its words, which makes them words.

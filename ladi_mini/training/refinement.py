@@ -1,4 +1,4 @@
-"""Stage 5: the network that repairs the warped garment (lesson 3; LaDI-VTON, section 3.1).
+"""Stage 5: the network that repairs the warped garment (lesson 3; LaDI-VTON, section 3).
 
 Choices made here
 - The matching network is frozen; its warps are made once and are the input, the garment on the person is the target.

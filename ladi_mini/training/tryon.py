@@ -1,4 +1,4 @@
-"""Stage 8: the try-on denoiser, the base extended to 3z + 19 channels and trained with the adapter (lesson 6; section 3.2).
+"""Stage 8: the try-on denoiser, the base extended to 3z + 19 channels and trained with the adapter (lesson 6).
 
 Choices made here
 - It starts as the base: the new input channels are zero, so the first step predicts what the base predicts.

@@ -1,4 +1,4 @@
-"""Stage 4: the matching network that predicts the spline's control points (lesson 3; LaDI-VTON, section 3.1).
+"""Stage 4: the matching network that predicts the spline's control points (lesson 3; LaDI-VTON, section 3).
 
 Choices made here
 - The authors' loss: L1 between the warped garment and the garment on the person, plus 0.01 times the second-order constraint.
