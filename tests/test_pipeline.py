@@ -99,11 +99,19 @@ def test_paste_back_restores_the_known_pixels_and_no_others(pipe):
 @pytest.mark.parametrize(
     "switch",
     [
-        {"text": "caption"}, {"text": "category"}, {"text": "empty"},
-        {"garment": "tps"}, {"garment": "true"}, {"garment": "none"}, {"use_pose": False}, {"use_emasc": False}, {"guidance_scale": 1.0}, {"num_inference_steps": 5},
+        {"text": "caption"},
+        {"text": "category"},
+        {"text": "empty"},
+        {"garment": "tps"},
+        {"garment": "true"},
+        {"garment": "none"},
+        {"use_pose": False},
+        {"use_emasc": False},
+        {"guidance_scale": 1.0},
+        {"num_inference_steps": 5},
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_every_switch_changes_the_picture(pipe, switch):
     given = batch(2)
     assert not torch.equal(run(pipe, given).images, run(pipe, given, **switch).images)

@@ -75,17 +75,6 @@ class Average:
             else:
                 self.values[name].copy_(value)
 
-    @contextmanager
-    def applied(self, module: torch.nn.Module):
-        """Inside, `module` has the averaged weights and is in eval mode."""
-        own = {name: value.detach().clone() for name, value in module.state_dict().items()}
-        training = module.training
-        module.load_state_dict(self.values)
-        module.eval()
-        yield module
-        module.load_state_dict(own)
-        module.train(training)
-
 
 def train_stage(
     stage: Stage,
