@@ -1,8 +1,8 @@
 """LaDI-VTON, built piece by piece: virtual try-on with latent diffusion, small enough to study.
 
 The modules read in the order of the lessons, and a module imports only from those before it:
-presets, sample, agnostic, wardrobe, datasets, clip, inversion, warping, diffusion, emasc, pipeline,
-checkpoints, training, evaluation, show, cli.
+errors, presets, sample, agnostic, wardrobe, datasets, clip, inversion, warping, diffusion, emasc,
+attention, pipeline, cards, checkpoints, training, evaluation, show, cli.
 """
 
 __version__ = "0.1.0"

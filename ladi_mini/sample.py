@@ -14,7 +14,10 @@ from dataclasses import dataclass, fields
 
 import torch
 
+from ladi_mini.errors import InputError, InputWarning
 from ladi_mini.presets import CATEGORIES, POSE_CHANNELS
+
+__all__ = ["KEYPOINTS", "PARSE_LABELS", "InputError", "InputWarning", "TryOnBatch", "TryOnSample", "collate"]
 
 PARSE_LABELS = (  # VITON-HD's image-parse-v3, the label's number is its place
     "background", "hat", "hair", "glove", "sunglasses", "upper", "dress", "coat", "socks", "pants",
@@ -26,14 +29,6 @@ KEYPOINTS = (  # COCO-18; left and right are the person's own
     "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle",
     "right_eye", "left_eye", "right_ear", "left_ear",
 )  # fmt: skip
-
-
-class InputError(ValueError):
-    """A file or field that cannot be used; its text is one sentence with the fault, the expectation and the fix."""
-
-
-class InputWarning(UserWarning):
-    """A file or field that can be used, but probably is not what its owner meant."""
 
 
 @dataclass

@@ -11,7 +11,7 @@ from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from ladi_mini.evaluation import bootstrap, evaluate, inside, psnr
 from ladi_mini.evaluation.baselines import paste_garment
-from ladi_mini.evaluation.tables import BLOCK, RESULTS, fill, try_on_table
+from ladi_mini.evaluation.tables import BLOCK, DATA, RESULTS, fill, try_on_table
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -97,6 +97,12 @@ def test_the_shipped_model_is_nearer_to_the_truth_than_both_baselines():
     assert card["samples"] >= 256
     for gain in card["difference_inside_mask"].values():
         assert gain["low"] > 0
+
+
+def test_nano_trains_in_under_a_quarter_of_an_hour():
+    cards = [json.loads(path.read_text()) for path in (DATA / "checkpoints" / "nano" / "cards").glob("*.json")]
+    assert len(cards) == 8 and {card["hardware"].split(", ")[-1] for card in cards} == {"2 threads"}
+    assert sum(c["seconds"] + c["preparing_seconds"] for c in cards) + cards[0]["rendering_seconds"] < 15 * 60
 
 
 @pytest.mark.slow

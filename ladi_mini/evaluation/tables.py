@@ -1,7 +1,8 @@
 """Tables of the README, made from cards.
 
 A table stands between `<!-- card: NAME -->` and `<!-- end card -->`; `python -m ladi_mini.evaluation.tables README.md` writes
-every one of them again from the card `data/results/NAME.json`.
+every one of them again: PRESET_tryon from the card `data/results/PRESET_tryon.json`, PRESET_training from the cards of the
+stages in `data/checkpoints/PRESET/cards`.
 """
 
 import re
@@ -9,8 +10,10 @@ import sys
 from pathlib import Path
 
 from ladi_mini.cards import read_card, write_text
+from ladi_mini.presets import STAGES
 
-RESULTS = Path(__file__).parents[2] / "data" / "results"
+DATA = Path(__file__).parents[2] / "data"
+RESULTS = DATA / "results"
 METHODS = {
     "tryon": "the model",
     "pasted": "its warped garment pasted, the rest inpainted by OpenCV",
@@ -37,9 +40,44 @@ def try_on_table(card: dict) -> str:
     return "\n".join(lines) + f"\n\n{note}\n"
 
 
-def fill(text: str, results: Path = RESULTS) -> str:
-    """`text` with every marked table made anew from its card."""
-    return BLOCK.sub(lambda m: m[1] + try_on_table(read_card(results / f"{m[2]}.json")) + m[3], text)
+HELD_OUT = {  # what each stage's card measured on held-out samples, in words
+    "clip": "caption found for {image_to_text_top1:.0%} of 256 garments (chance {chance:.1%})",
+    "autoencoder": "{psnr:.1f} dB whole, {psnr_inside_mask:.1f} inside the mask",
+    "emasc": "known pixels {psnr_known_without:.1f} to {psnr_known_with:.1f} dB",
+    "warping": "end-point error {end_point_error_px:.2f} px (identity {end_point_error_px_identity:.2f})",
+    "refinement": "L1 to the worn garment {l1_before:.3f} to {l1_after:.3f}",
+    "inpainting": "noise MSE at t = 500: {noise_mse_at_500:.3f}",
+    "inversion": "noise MSE at t = 500: {noise_mse_at_500:.3f}",
+    "tryon": "noise MSE at t = 500: {noise_mse_at_500:.3f}",
+}
+
+
+def training_table(cards: dict[str, dict]) -> str:
+    """Seconds, parameters and held-out measure of every stage, and the time in all."""
+    lines = ["| stage | parameters | steps x batch | seconds | on held-out samples |", "|---|---|---|---|---|"]
+    for stage, card in cards.items():
+        measured = HELD_OUT[stage].format(**card["held_out"])
+        steps = f"{card['steps']:,} x {card['batch_size']}"
+        lines.append(f"| {stage} | {card['parameters']:,} | {steps} | {card['seconds']:.0f} | {measured} |")
+    total = sum(card["seconds"] + card["preparing_seconds"] for card in cards.values())
+    total += max(card["rendering_seconds"] for card in cards.values())
+    first = next(iter(cards.values()))
+    note = f"In all {total / 60:.1f} minutes with drawing {first['samples']:,} samples, on {first['hardware']}."
+    return "\n".join(lines) + f"\n\n{note}\n"
+
+
+def table(name: str, data: Path = DATA) -> str:
+    """The table called `name`, see the module docstring."""
+    preset, kind = name.rsplit("_", 1)
+    if kind == "training":
+        folder = data / "checkpoints" / preset / "cards"
+        return training_table({stage: read_card(folder / f"{stage}.json") for stage in STAGES})
+    return try_on_table(read_card(data / "results" / f"{name}.json"))
+
+
+def fill(text: str) -> str:
+    """`text` with every marked table made anew from its cards."""
+    return BLOCK.sub(lambda m: m[1] + table(m[2]) + m[3], text)
 
 
 if __name__ == "__main__":
