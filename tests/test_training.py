@@ -216,8 +216,8 @@ def test_all_stages_train_in_order_and_leave_a_pipeline_with_cards(tmp_path):
 def test_a_stage_without_its_forerunners_is_refused_by_name(tmp_path, data):
     from ladi_mini.checkpoints import CheckpointError
 
-    with pytest.raises(CheckpointError, match=r"autoencoder\.safetensors is missing.*ladi-mini train autoencoder"):
-        make("emasc", tmp_path).table(data)
+    with pytest.raises(CheckpointError, match=r"warping\.safetensors is missing.*ladi-mini train warping"):
+        make("refinement", tmp_path).table(data)
 
 
 def test_presets_train_every_stage():
