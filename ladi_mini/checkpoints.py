@@ -8,7 +8,6 @@ Choices made here
 - Files are written beside their place and renamed.
 """
 
-import hashlib
 import os
 from collections.abc import Callable
 from functools import partial
@@ -18,14 +17,16 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from ladi_mini.cards import write_card, write_text
+from ladi_mini.cards import write_card
 from ladi_mini.clip import build_clip, build_tokenizer, to_image_encoder, to_text_encoder
 from ladi_mini.diffusion import build_autoencoder, build_scheduler, build_unet
 from ladi_mini.emasc import build_emasc
 from ladi_mini.inversion import build_adapter
 from ladi_mini.pipeline import TryOnPipeline
 from ladi_mini.presets import STAGES, Preset, get_preset
+from ladi_mini.released import load_released
 from ladi_mini.sample import InputError
+from ladi_mini.sums import CheckpointError, verify, write_sums
 from ladi_mini.warping import build_refinement, build_warping
 
 STAGE_COMPONENTS = {
@@ -49,10 +50,6 @@ BUILDERS: dict[str, Callable[[Preset], torch.nn.Module]] = {
     "inversion_adapter": build_adapter,
     "unet": build_unet,
 }
-
-
-class CheckpointError(InputError):
-    """Weights that are missing, damaged or of another model."""
 
 
 def default_folder(preset: str) -> Path:
@@ -88,35 +85,6 @@ def save_stage(folder: Path, preset: Preset, stage: str, modules: dict[str, torc
         write_card(folder / "cards" / f"{stage}.json", card)
     write_sums(folder)
     return path
-
-
-def write_sums(folder: Path) -> None:
-    """Lists the sha256 of every weight file of `folder` in `SHA256SUMS` (the format of the command `sha256sum`)."""
-    lines = [f"{sha256(path)}  {path.name}\n" for path in sorted(Path(folder).glob("*.safetensors"))]
-    write_text(Path(folder) / "SHA256SUMS", "".join(lines))
-
-
-def sha256(path: Path) -> str:
-    """The file's sha256 in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def verify(path: Path) -> None:
-    """Raises `CheckpointError` unless `path` is there and matches its line in `SHA256SUMS` beside it."""
-    sums = path.parent / "SHA256SUMS"
-    if not path.is_file():
-        raise CheckpointError(
-            f"{path} is missing; train it with `ladi-mini train {path.stem}` or restore it with `git checkout`."
-        )
-    lines = sums.read_text().splitlines() if sums.is_file() else []
-    listed = {name: digest for digest, name in (line.split(maxsplit=1) for line in lines if line.strip())}
-    if path.name not in listed:
-        raise CheckpointError(f"{path} has no line in {sums}; restore both with `git checkout` or train the stage again.")
-    found, expected = sha256(path), listed[path.name]
-    if found != expected:
-        fault = f"its sha256 is {found[:12]}..., expected {expected[:12]}..."
-        raise CheckpointError(f"{path} is damaged: {fault}; restore it with `git checkout` or train the stage again.")
 
 
 def load_stage(folder: Path, preset: Preset, stage: str) -> dict[str, torch.nn.Module]:
@@ -186,12 +154,28 @@ class Models:
         return module.eval().requires_grad_(False).to(self.device)
 
 
-def load_pipeline(preset: str | Preset = "nano", folder: Path | None = None, device: torch.device | str = "cpu") -> TryOnPipeline:
+def load_pipeline(
+    preset: str | Preset = "nano",
+    folder: Path | None = None,
+    device: torch.device | str = "cpu",
+    *,
+    released: str | None = None,
+    weights: str | Path | None = None,
+    base: str | Path | None = None,
+    image_encoder: str | Path | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> TryOnPipeline:
     """The try-on pipeline with the weights in `folder` (default: those shipped), offline.
 
-    Raises `CheckpointError` if a stage is missing or damaged.
+    With `released`, "vitonhd" or "dresscode", and preset "full" it is the authors' model: their converted files in the folder
+    `weights`, `base` and `image_encoder` each a folder or a hub id, in `dtype`; see `released.load_released`.
+    Raises `CheckpointError` if a stage or part is missing, damaged or of another model.
     """
     preset = get_preset(preset) if isinstance(preset, str) else preset
+    if released is not None:
+        return load_released(released, weights, base, image_encoder, preset, device, dtype)
+    if any(given is not None for given in (weights, base, image_encoder)):
+        raise InputError("weights, base and image_encoder belong to the released model; add released='vitonhd' or 'dresscode'.")
     models = Models(preset, default_folder(preset.name) if folder is None else folder, device)
     names = (
         "vae",

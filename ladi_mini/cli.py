@@ -1,4 +1,4 @@
-"""The command `ladi-mini`: demo, tryon, train, evaluate.
+"""The command `ladi-mini`: demo, tryon, train, evaluate, render, doctor, bench, convert.
 
 Choices made here
 - Heavy imports happen inside the commands, so that `--help` and a wrong argument answer at once.
@@ -13,8 +13,11 @@ from typing import Annotated
 
 import typer
 
+from ladi_mini.cli_released import convert
+
 ROOT = Path(__file__).parents[1]
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Virtual try-on with latent diffusion, small enough to study.")
+app.command()(convert)
 
 
 PresetName = Annotated[str, typer.Option("--preset", help="Size of the model: nano, mini or full.")]
@@ -28,18 +31,25 @@ Weights = Annotated[Path | None, typer.Option("--weights", help="Folder of the w
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option("--out", help="Where the picture goes.")] = ROOT / "data" / "outputs" / "demo.png",
+    out: Annotated[Path | None, typer.Option("--out", help="Where the picture goes; into data/outputs if not given.")] = None,
     preset: PresetName = "nano",
-    index: Annotated[int, typer.Option(min=0, help="Which test person of the wardrobe.")] = 0,
+    index: Annotated[int, typer.Option(min=0, help="Which test person of the wardrobe.")] = 4,
     steps: Steps = None,
     guidance: Guidance = None,
     seed: Seed = 0,
     weights: Weights = None,
+    sheet: Annotated[str, typer.Option(help="tryon: one try-on, step by step; wardrobe: the data, no model needed.")] = "tryon",
 ):
-    """One try-on with the shipped weights: every intermediate picture on one sheet."""
+    """One try-on with the shipped weights: every intermediate picture on one sheet. Or a sheet of the wardrobe."""
     from ladi_mini.sample import InputError
     from ladi_mini.wardrobe import Wardrobe
 
+    if sheet not in ("tryon", "wardrobe"):
+        raise InputError(f"--sheet is {sheet!r}, expected tryon or wardrobe; choose one of them.")
+    if sheet == "wardrobe":
+        _wardrobe_sheet(seed, ROOT / "data" / "outputs" / "wardrobe_sheet.webp" if out is None else out)
+        return
+    out = ROOT / "data" / "outputs" / "demo.png" if out is None else out
     size = _preset(preset)
     people = Wardrobe("test", size.height, size.width, unpaired=True)
     if index >= len(people):
@@ -169,6 +179,76 @@ def evaluate(
     typer.echo(f"The card is {path}.")
 
 
+@app.command()
+def render(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make; it must be new or empty.")],
+    layout: Annotated[str, typer.Option(help="How to lay it out: vitonhd or dresscode.")],
+    count: Annotated[int, typer.Option(min=1, help="How many people.")],
+    split: Annotated[str, typer.Option(help="Which split of the wardrobe: test or train.")] = "test",
+    height: Annotated[int, typer.Option(help="Of the pictures, in pixels.")] = 1024,
+    width: Annotated[int, typer.Option(help="Three quarters of the height.")] = 768,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same people and garments.")] = 0,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Of the JPEGs.")] = 95,
+):
+    """Writes drawn people and garments as VITON-HD or Dress Code, with every file that those have."""
+    import os
+
+    from ladi_mini.wardrobe.render import render as write
+
+    write(folder, layout, count, split, height, width, seed, quality, workers=os.cpu_count() or 1)
+    typer.echo(f"Written: {count} people in {folder}.")
+    typer.echo(f"Next: `ladi-mini tryon --data {folder} --layout {layout}`, or read it with `ladi_mini.datasets`.")
+
+
+@app.command()
+def doctor(
+    data: Annotated[Path | None, typer.Option(help="A data set's folder; the machine and the weights if not given.")] = None,
+    layout: Annotated[str | None, typer.Option(help="How it is laid out: vitonhd or dresscode.")] = None,
+):
+    """Checks a whole data set, or this machine and the weights on it. Exit code 2 if something cannot be used."""
+    from ladi_mini.sample import InputError
+
+    if data is None:
+        if layout is not None:
+            raise InputError("--layout is given without --data; name the data set's folder.")
+        from ladi_mini.machine import describe, weights
+
+        stages, whole = weights()
+        for name, value in describe() + stages:
+            typer.echo(f"{name:>24}  {value}")
+    else:
+        from ladi_mini.datasets.doctor import examine
+
+        if layout not in ("vitonhd", "dresscode"):
+            raise InputError(f"--layout is {layout!r}, expected vitonhd or dresscode; say how {data} is laid out.")
+        report = examine(data, layout)
+        typer.echo(report.table())
+        whole = report.usable
+    if not whole:
+        raise typer.Exit(2)
+
+
+@app.command()
+def bench(
+    what: Annotated[str, typer.Argument(help="What to measure: wardrobe.")],
+    out: Annotated[Path | None, typer.Option(help="The card; data/results/bench_WHAT.json if not given.")] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="How often each is measured.")] = 5,
+):
+    """Measures how fast samples are drawn and read, a core; writes a card. Run it on a quiet machine."""
+    from ladi_mini.sample import InputError
+
+    if what != "wardrobe":
+        raise InputError(f"there is no benchmark {what!r}; choose wardrobe.")
+    from ladi_mini.bench import bench_wardrobe, table
+    from ladi_mini.cards import write_card
+
+    card = bench_wardrobe(repeats, progress=lambda line: typer.echo(f"{line} ...", err=True))
+    path = ROOT / "data" / "results" / f"bench_{what}.json" if out is None else out
+    write_card(path, card)
+    typer.echo(table(card))
+    typer.echo(f"The card is {path}.")
+
+
 # ---------------------------------------------------------------- helpers
 
 
@@ -224,6 +304,16 @@ def _run(samples, preset, weights, steps, guidance, seed, out: Path, paste_back:
     typer.echo(f"Written: {out} (every step of the way) and {alone} (the result alone).")
 
 
+def _wardrobe_sheet(seed: int, out: Path):
+    from ladi_mini.sample import InputError
+    from ladi_mini.show import save_sheet, wardrobe_sheet
+
+    if out.suffix not in (".webp", ".jpg", ".png"):  # before a quarter of a minute of drawing
+        raise InputError(f"--out is {out}, expected a name that ends in .webp, .jpg or .png; name it so.")
+    save_sheet(wardrobe_sheet(seed), out)
+    typer.echo(f"Written: {out} (people, flat garments and true warps of the wardrobe).")
+
+
 def _seconds(text: str | None) -> float | None:
     from ladi_mini.sample import InputError
 
@@ -238,7 +328,7 @@ def _seconds(text: str | None) -> float | None:
 
 def main() -> None:
     """Runs the command line; an unusable input ends with exit code 2 and one sentence on the standard error."""
-    from ladi_mini.sample import InputError
+    from ladi_mini.errors import InputError
 
     warnings.formatwarning = lambda message, *_, **__: f"Warning: {message}\n"
     try:

@@ -186,13 +186,13 @@ class TryOnPipeline(DiffusionPipeline):
             if batch.warped_garment is None:
                 raise ValueError("garment='true' needs samples that know their warped_garment; the wardrobe's do")
             return WarpedGarment(batch.warped_garment.to(self.unet.dtype))
-        dtype = self.unet.dtype
+        dtype = self.warping.dtype  # float32 where the rest is half: half precision moves a grid
         garment, agnostic, pose_map = (x.to(dtype) for x in (batch.garment, batch.agnostic, batch.pose_map))
         out = self.warping(garment, agnostic, pose_map)
         warped = warp(garment, out.grid, align_corners=self.warping.align_corners)
         image = warped if which == "tps" else self.refinement(agnostic, pose_map, warped).clamp(-1, 1)
         image = torch.zeros_like(image) if which == "none" else image
-        return WarpedGarment(image, warped, out.grid, out.control_points)
+        return WarpedGarment(image.to(self.unet.dtype), warped, out.grid, out.control_points)
 
     def pseudo_words(self, batch: TryOnBatch) -> torch.Tensor:
         """(B, n, D) token embeddings that the inversion adapter reads off the flat garment."""

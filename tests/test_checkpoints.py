@@ -10,15 +10,14 @@ from tiny import TINY, batch, noisy, tiny_pipeline
 from ladi_mini.checkpoints import (
     BUILDERS,
     STAGE_COMPONENTS,
-    CheckpointError,
     Models,
     build_component,
     load_pipeline,
     load_stage,
     save_stage,
-    sha256,
 )
 from ladi_mini.presets import NANO, STAGES
+from ladi_mini.sums import CheckpointError, sha256
 
 
 @pytest.fixture()

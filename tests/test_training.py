@@ -214,7 +214,7 @@ def test_all_stages_train_in_order_and_leave_a_pipeline_with_cards(tmp_path):
 
 
 def test_a_stage_without_its_forerunners_is_refused_by_name(tmp_path, data):
-    from ladi_mini.checkpoints import CheckpointError
+    from ladi_mini.sums import CheckpointError
 
     with pytest.raises(CheckpointError, match=r"warping\.safetensors is missing.*ladi-mini train warping"):
         make("refinement", tmp_path).table(data)

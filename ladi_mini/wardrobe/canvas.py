@@ -7,7 +7,7 @@ Choices made here
 - Random numbers come from the generator that is given; colours are (r, g, b) from 0 to 255.
 """
 
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 
 import cv2
 import numpy as np
@@ -29,14 +29,17 @@ class Canvas:
 
     def fill(self, points: np.ndarray, colour: Colour, label: int | None = None):
         """A filled polygon; `points` (N, 2) in picture heights. With a label, its pixels get that label."""
-        pixels = to_pixels(points, self.image.shape[0])
+        self.fill_pixels(to_pixels(points, self.image.shape[0]), colour, label)
+
+    def fill_pixels(self, pixels: np.ndarray, colour: Colour, label: int | None = None):
+        """`fill` for points that `to_pixels` gave."""
         cv2.fillPoly(self.image, [pixels], (*colour, 255), cv2.LINE_AA, SHIFT)
         if label is not None:
             cv2.fillPoly(self.label, [pixels], label, cv2.LINE_8, SHIFT)
-            for axis in (0, 1):
-                column = pixels[:, axis]
-                self._low[axis] = min(self._low[axis], (int(column.min()) >> SHIFT) - 1)
-                self._high[axis] = max(self._high[axis], (int(column.max()) >> SHIFT) + 3)
+            x, y, width, height = cv2.boundingRect(pixels)
+            low, high = self._low, self._high
+            low[0], high[0] = min(low[0], (x >> SHIFT) - 1), max(high[0], ((x + width - 1) >> SHIFT) + 3)
+            low[1], high[1] = min(low[1], (y >> SHIFT) - 1), max(high[1], ((y + height - 1) >> SHIFT) + 3)
 
     @property
     def box(self) -> tuple[slice, slice]:
@@ -44,17 +47,39 @@ class Canvas:
         (x0, y0), (x1, y1) = self._low, self._high
         return slice(min(max(y0, 0), h), min(max(y1, 0), h)), slice(min(max(x0, 0), w), min(max(x1, 0), w))
 
+    @cached_property
+    def alpha(self) -> np.ndarray:
+        """The coverage inside `box`; asked for when the layer is finished, as everything below."""
+        above = self.image[self.box]
+        return cv2.extractChannel(above, 3) if above.size else np.zeros((0, 0), np.uint8)
+
+    @cached_property
+    def touched(self) -> np.ndarray:
+        """(h, w) bool inside `box`: where anything is drawn."""
+        return self.alpha > 0
+
+    @cached_property
+    def labelled(self) -> np.ndarray:
+        """(h, w) bool inside `box`: where the layer is opaque and has a label."""
+        return (self.alpha > 253) & (self.label[self.box] > 0)
+
+    @cached_property
+    def _colours(self) -> tuple[np.ndarray, np.ndarray]:
+        return cv2.cvtColor(self.image[self.box], cv2.COLOR_BGRA2BGR), keep_of(self.alpha)
+
     def over(self, picture: np.ndarray):
         """This layer laid over `picture` (h, w, 3) uint8, in place."""
-        box = self.box
-        above = self.image[box]
-        if above.size:
-            lay_over(picture[box], cv2.cvtColor(above, cv2.COLOR_BGRA2BGR), cv2.extractChannel(above, 3))
+        if self.alpha.size:
+            lay_over(picture[self.box], *self._colours)
 
 
-def lay_over(picture: np.ndarray, premultiplied: np.ndarray, alpha: np.ndarray):
-    """`picture` <- premultiplied + (1 - alpha) picture, all uint8, in place."""
-    keep = cv2.cvtColor(255 - alpha, cv2.COLOR_GRAY2BGR)
+def keep_of(alpha: np.ndarray) -> np.ndarray:
+    """What a layer of coverage `alpha` (h, w) uint8 leaves of the picture below, (h, w, 3) uint8."""
+    return cv2.cvtColor(cv2.bitwise_not(alpha), cv2.COLOR_GRAY2BGR)
+
+
+def lay_over(picture: np.ndarray, premultiplied: np.ndarray, keep: np.ndarray):
+    """`picture` <- premultiplied + keep x picture, all (h, w, 3) uint8, in place; `keep` as `keep_of` gives it."""
     cv2.add(cv2.multiply(picture, keep, scale=1 / 255), premultiplied, dst=picture)
 
 
@@ -62,6 +87,21 @@ def to_pixels(points: np.ndarray, height: int) -> np.ndarray:
     """Points in picture heights as OpenCV's fixed-point pixel coordinates (a pixel's centre is a whole number)."""
     one = 1 << SHIFT
     return np.rint(np.asarray(points) * (height * one) - 0.5 * one).astype(np.int32)
+
+
+@lru_cache(maxsize=256)
+def steps(first: float, last: float, count: int) -> np.ndarray:
+    """`np.linspace`, computed once; not to be written to."""
+    values = np.linspace(first, last, count)
+    values.flags.writeable = False
+    return values
+
+
+def points_of(x, y) -> np.ndarray:
+    """(N, 2) points from their coordinates; one of the two may be a number."""
+    points = np.empty((len(y) if np.ndim(x) == 0 else len(x), 2))
+    points[:, 0], points[:, 1] = x, y
+    return points
 
 
 @cache
@@ -75,18 +115,27 @@ def ellipse(centre, radii, points: int = 24) -> np.ndarray:
     return np.asarray(centre) + _circle(points) * np.asarray(radii)
 
 
+@lru_cache(maxsize=1024)
+def _pieces(knots: tuple[float, ...], at: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Lengths of the pieces between knots, and for each place of `at` (float64) its piece and its share of it."""
+    step = np.diff(np.array(knots, float))
+    place = np.interp(np.frombuffer(at), knots, np.arange(len(knots)))
+    i = np.minimum(place.astype(int), len(step) - 1)
+    return step, i, place - i
+
+
 def smooth(knots, values, at) -> np.ndarray:
     """A monotone cubic through (knots, values), evaluated at `at` and constant beyond the ends (Fritsch-Carlson slopes)."""
-    knots, values = np.asarray(knots, float), np.asarray(values, float)
-    step, rise = np.diff(knots), np.diff(values)
+    at = np.asarray(at, float)
+    step, i, t = _pieces(tuple(knots), at.tobytes())
+    values = np.asarray(values, float)
+    rise = values[1:] - values[:-1]
     slope = rise / step
     product = slope[1:] * slope[:-1]
-    tangent = np.zeros(len(knots))
+    tangent = np.zeros(len(values))
     tangent[1:-1] = np.where(product > 0, 2 * product / (slope[1:] + slope[:-1] + 1e-12 * (product <= 0)), 0.0)
     tangent[0], tangent[-1] = slope[0], slope[-1]
-    place = np.interp(at, knots, np.arange(len(knots)))
-    i = np.minimum(place.astype(int), len(step) - 1)
-    t = place - i
+    i, t = i.reshape(at.shape), t.reshape(at.shape)
     a, b = tangent[i] * step[i], tangent[i + 1] * step[i]
     r = rise[i]
     return values[i] + t * (a + t * (3 * r - 2 * a - b + t * (a + b - 2 * r)))

@@ -12,13 +12,14 @@ Choices made here
 
 import zlib
 from dataclasses import dataclass
+from functools import cache, cached_property
 
 import cv2
 import numpy as np
 
 from ladi_mini.presets import CATEGORIES
 from ladi_mini.wardrobe import faces, people
-from ladi_mini.wardrobe.canvas import Canvas, ellipse, lay_over, mix, pick, shade, smooth
+from ladi_mini.wardrobe.canvas import Canvas, ellipse, keep_of, lay_over, mix, pick, shade, smooth
 from ladi_mini.wardrobe.captions import caption
 from ladi_mini.wardrobe.garments import SLEEVE_S, Flat, Garment, Part, differ, draw_flat, draw_garment
 from ladi_mini.wardrobe.people import ANKLE, CROTCH, HIP, KNEE, LABEL, LEVELS, SHOULDER, WAIST, Body, Frame
@@ -48,6 +49,7 @@ class Drawing:
     target: np.ndarray
     print_text: str
     print_box: np.ndarray
+    beside: np.ndarray | None = None  # the person in one more garment, if it was asked for
 
 
 def stream(seed: int, index: int, name: str) -> np.random.Generator:
@@ -55,12 +57,12 @@ def stream(seed: int, index: int, name: str) -> np.random.Generator:
     return np.random.default_rng((seed, index, zlib.crc32(name.encode())))
 
 
-def draw(seed: int, index: int, height: int, width: int, unpaired: bool, category: str) -> Drawing:
-    """The sample as arrays; see `dataset.sample`."""
+def draw(seed: int, index: int, height: int, width: int, unpaired: bool, category: str, beside: Garment | None = None) -> Drawing:
+    """The sample as arrays, see `dataset.sample`; with `beside`, also its person in that garment of the category."""
     factor = max(2, -(-192 // height))
     h, w = factor * height, factor * width
     body = people.draw_person(stream(seed, index, "person"))
-    garment = draw_garment(stream(seed, index, "garment"), category)
+    garment = garment_of(seed, index, category)
     rest = "lower_body" if category == "upper_body" else "upper_body"
     companion = draw_garment(stream(seed, index, "companion"), rest, quiet=True)
     attempt = 0
@@ -77,7 +79,7 @@ def draw(seed: int, index: int, height: int, width: int, unpaired: bool, categor
         while not differ(other, garment):
             attempt += 1
             other = draw_garment(stream(seed, index, f"other {attempt}"), category)
-        person = scene.dress(other, draw_flat(other, h, w))
+        person = scene.dress(other, draw_flat(other, h, w, photograph=False))
     points = scene.frame(scene.keypoints) * height - 0.5
     visible = ((points > -0.5) & (points < np.array((width, height)) - 0.5)).all(1)
     grid, shown = _shrink_grid(target, flat, height, width)
@@ -97,7 +99,13 @@ def draw(seed: int, index: int, height: int, width: int, unpaired: bool, categor
         target=_shrink(target.picture, height, width),
         print_text=garment.attributes.text,
         print_box=(flat.print_box * height).astype(np.float32),
+        beside=beside and _shrink(scene.dress(beside, draw_flat(beside, h, w, photograph=False)).picture, height, width),
     )
+
+
+def garment_of(seed: int, index: int, category: str) -> Garment:
+    """The garment of a sample."""
+    return draw_garment(stream(seed, index, "garment"), category)
 
 
 def draw_many(job: tuple) -> list[Drawing]:
@@ -151,7 +159,7 @@ class Scene:
         self.companion = None
         self._companion_parts = {}  # the same under every garment, so warped once
         if category != "dresses":
-            self.companion = companion, draw_flat(companion, height, width)
+            self.companion = companion, draw_flat(companion, height, width, photograph=False)
 
     def _layer(self, paint) -> Canvas:
         canvas = Canvas(self.height, self.width)
@@ -165,9 +173,7 @@ class Scene:
         y = (np.arange(self.height, dtype=np.float32) + 0.5)[:, None] / self.height
         picture = np.empty((self.height, self.width, 3), np.uint8)
         if kind == "glow":
-            rows, columns = np.mgrid[0:64, 0:48] / 64.0 + 0.5 / 64
-            amount = 0.35 * np.minimum((columns - 0.375) ** 2 + (rows - 0.42) ** 2, 0.4)
-            small = light + amount[..., None].astype(np.float32) * (dark - light)
+            small = light + _glow() * (dark - light)
             picture[:] = cv2.resize(small, (self.width, self.height), interpolation=cv2.INTER_LINEAR)
         else:
             amount = {"plain": 0.0 * y, "gradient": 0.22 * (y - 0.5), "floor": 0.06 * y}[kind]
@@ -217,23 +223,28 @@ class Scene:
         """A layer over the picture. Where it is not opaque the label below stays: the pixel still shows what is there."""
         layer.over(worn.picture)
         box = layer.box
-        alpha = cv2.extractChannel(layer.image[box], 3) if layer.image[box].size else np.zeros((0, 0), np.uint8)
-        np.copyto(worn.owner[box], 0, where=alpha > 0)
-        np.copyto(worn.label[box], layer.label[box], where=(alpha > 253) & (layer.label[box] > 0))
+        np.copyto(worn.owner[box], 0, where=layer.touched)
+        np.copyto(worn.label[box], layer.label[box], where=layer.labelled)
 
     def _shade_under_arms(self, worn: Worn):
         """Arms darken the cloth beside and below them, and only cloth: the shadow goes with the garment."""
-        box = self.arms.box
-        alpha = cv2.extractChannel(self.arms.image[box], 3)
-        if not alpha.size:
+        box, shadow = self.arms.box, self._shadow
+        if not shadow.size:
             return
+        cloth = (worn.label[box] == LABEL["upper"]) | (worn.label[box] == LABEL["dress"])
+        dark = cv2.multiply(shadow, cloth.view(np.uint8), scale=0.2)
+        picture = worn.picture[box]
+        cv2.multiply(picture, keep_of(dark), dst=picture, scale=1 / 255)
+
+    @cached_property
+    def _shadow(self) -> np.ndarray:
+        """The arms' coverage, blurred and a little lower, inside their box."""
+        alpha = self.arms.alpha
+        if not alpha.size:
+            return alpha
         size = max(3, int(0.014 * self.frame.scale * self.height) | 1)
         drop = int(0.005 * self.frame.scale * self.height)
-        alpha = cv2.blur(np.roll(alpha, drop, 0), (size, size))
-        cloth = (worn.label[box] == LABEL["upper"]) | (worn.label[box] == LABEL["dress"])
-        dark = cv2.multiply(alpha, cloth.view(np.uint8), scale=0.2)
-        picture = worn.picture[box]
-        cv2.multiply(picture, cv2.cvtColor(255 - dark, cv2.COLOR_GRAY2BGR), dst=picture, scale=1 / 255)
+        return cv2.blur(np.roll(alpha, drop, 0), (size, size))
 
     def _wear(self, worn: Worn, garment: Garment, flat: Flat, part: Part, number: int):
         """A part of a garment over the picture; `number` is 0 if its warp is not asked for."""
@@ -244,8 +255,8 @@ class Scene:
                 self._companion_parts[part.name] = warped
         if not warped:
             return
-        box, x, y, cloth, alpha = warped
-        lay_over(worn.picture[box], cloth, alpha)
+        box, x, y, cloth, alpha, keep = warped
+        lay_over(worn.picture[box], cloth, keep)
         touched = alpha > 4
         np.copyto(worn.label[box], garment_label(garment), where=touched)
         np.copyto(worn.owner[box], 0, where=touched)
@@ -257,7 +268,7 @@ class Scene:
 
     def _warp(self, garment: Garment, flat: Flat, part: Part) -> tuple:
         """A part as worn: its box, where its pixels come from (x, y in picture heights), the shaded cloth times its
-        coverage, and the coverage; () if it is outside the picture."""
+        coverage, the coverage, and what it leaves of the picture below; () if it is outside the picture."""
         place = (_place_sleeve if part.arm is not None else _place_panel)(self, garment, flat, part)
         if place is None:
             return ()
@@ -266,7 +277,15 @@ class Scene:
         alpha = cv2.remap(part.alpha, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         cloth = cv2.remap(part.image, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         factor = cv2.multiply(alpha, light, scale=1.0, dtype=cv2.CV_8U)
-        return box, x, y, cv2.multiply(cloth, cv2.cvtColor(factor, cv2.COLOR_GRAY2BGR), scale=1 / 255), alpha
+        shaded = cv2.multiply(cloth, cv2.cvtColor(factor, cv2.COLOR_GRAY2BGR), scale=1 / 255)
+        return box, x, y, shaded, alpha, keep_of(alpha)
+
+
+@cache
+def _glow() -> np.ndarray:
+    """(64, 48, 1) float32: how much darker a glowing background is, from its middle to the corners."""
+    rows, columns = np.mgrid[0:64, 0:48] / 64.0 + 0.5 / 64
+    return (0.35 * np.minimum((columns - 0.375) ** 2 + (rows - 0.42) ** 2, 0.4))[..., None].astype(np.float32)
 
 
 def _box(scene: Scene, low: np.ndarray, high: np.ndarray):
@@ -283,6 +302,24 @@ def _box(scene: Scene, low: np.ndarray, high: np.ndarray):
 
 _SLOPE = smooth((SHOULDER, 0.34), (1.0, 0.0), LEVELS)  # how much a panel follows the slope of the shoulders
 _SAG = smooth((0.3, HIP), (0.0, 1.0), LEVELS)  # and hangs lower in the middle, for the body is round
+_STEP = np.diff(LEVELS)
+
+
+def _at(v: np.ndarray, tables: np.ndarray) -> list[np.ndarray]:
+    """Every row of `tables` (K, 201), given at LEVELS, interpolated at `v` (N,): K columns (N, 1) float32.
+
+    As K calls of `np.interp`, which would look for the places of `v` K times.
+    """
+    place = np.searchsorted(LEVELS, v, side="right") - 1
+    inner = np.clip(place, 0, len(_STEP) - 1)
+    slopes = (tables[:, inner + 1] - tables[:, inner]) / _STEP[inner]
+    values = slopes * (v - LEVELS[inner]) + tables[:, inner]
+    below, beyond = place < 0, place >= len(_STEP)
+    if below.any():
+        values[:, below] = tables[:, :1]
+    if beyond.any():
+        values[:, beyond] = tables[:, -1:]
+    return list(values.astype(np.float32)[..., None])
 
 
 def _place_panel(scene: Scene, garment: Garment, flat: Flat, part: Part):
@@ -304,24 +341,22 @@ def _place_panel(scene: Scene, garment: Garment, flat: Flat, part: Part):
     box, x, y = located
     rows = y[:, 0]
     v_row = np.interp(rows, y_level, LEVELS)
-
-    def at(table):
-        return np.interp(v_row, LEVELS, table).astype(np.float32)[:, None]
-
-    left, right = at(left), at(right)
+    edges = np.stack((part.left, part.right))
+    after, before = np.roll(edges, -1, 1), np.roll(edges, 1, 1)
+    tables = np.concatenate(((left, right, _SLOPE, _SAG), edges, after, before))
+    left, right, slope_here, sag_here, fl, fr, fl_after, fr_after, fl_before, fr_before = _at(v_row, tables)
     u = (x - left) / (right - left)
     q = 2 * u - 1
-    slope = (0.5 * body.tilt) * (right - left) * at(_SLOPE)
-    sag = 0.006 * at(_SAG)
+    slope = (0.5 * body.tilt) * (right - left) * slope_here
+    sag = 0.006 * sag_here
     if part.side:
         slope, sag = 0.0 * slope, 0.3 * sag
     dv = -slope * q - sag * (1 - q * q)
     v = v_row.astype(np.float32)[:, None] + dv
     if not part.side:
         u = u + (0.09 * body.turn) * (1 - q * q)
-    fl, fr = at(part.left), at(part.right)
     step = 2 * float(LEVELS[1] - LEVELS[0])
-    gl, gr = ((at(np.roll(edge, -1)) - at(np.roll(edge, 1))) / step for edge in (part.left, part.right))
+    gl, gr = (fl_after - fl_before) / step, (fr_after - fr_before) / step
     fl, fr = fl + gl * dv, fr + gr * dv  # the flat edges at v, to first order
     fx = fl + u * (fr - fl)
     fy = flat.origin[1].astype(np.float32) + np.float32(flat.scale) * v
@@ -390,34 +425,40 @@ def _folds(scene: Scene, garment: Garment, part: Part, u: np.ndarray, v: np.ndar
     q = 2 * u - 1
     light = 1.0 - 0.10 * np.abs(q) ** 3 - 0.05 * np.clip(q - 0.2, 0, 1)
 
+    lowest, highest = v.min(1), v.max(1)
+
     def ridge(at_u, at_v, du, dv, lean, depth):
-        a = (u - at_u) - lean * (v - at_v)
-        return depth * np.exp(-((a / du) ** 2) - ((v - at_v) / dv) ** 2)
+        """Darkens `light` along a line, in the rows where that is more than a rounding error (exp(-19) of `depth`)."""
+        near = np.flatnonzero((highest > at_v - 4.36 * dv) & (lowest < at_v + 4.36 * dv))
+        if len(near):
+            rows = slice(near[0], near[-1] + 1)
+            a = (u[rows] - at_u) - lean * (v[rows] - at_v)
+            light[rows] -= depth * np.exp(-((a / du) ** 2) - ((v[rows] - at_v) / dv) ** 2)
 
     category = garment.attributes.category
     if category != "lower_body":
         looseness = 0.7 + 25 * max(garment.ease - 0.006, 0.0)
         for side, arm in zip((-1, 1), body.arms, strict=True):
             raised = float(np.clip((arm.elbow[0] - arm.shoulder[0]) * side / 0.12, 0, 1))
-            light = light - ridge(0.5 + 0.36 * side, 0.272, 0.022, 0.036, -4.0 * side, 0.07 * (0.5 + raised) * looseness)
-            light = light - ridge(0.5 + 0.29 * side, 0.292, 0.018, 0.045, -3.0 * side, 0.05 * (0.3 + raised) * looseness)
+            ridge(0.5 + 0.36 * side, 0.272, 0.022, 0.036, -4.0 * side, 0.07 * (0.5 + raised) * looseness)
+            ridge(0.5 + 0.29 * side, 0.292, 0.018, 0.045, -3.0 * side, 0.05 * (0.3 + raised) * looseness)
         pull = 20 * float(np.clip(body.sway - body.lean, -0.02, 0.02))
         for side in (-1, 1):
             deep = 0.045 * looseness * (1 + 0.8 * side * pull)
-            light = light - ridge(0.5 + 0.4 * side, WAIST - 0.004, 0.1, 0.0065, 0.0, deep)
-            light = light - ridge(0.5 + 0.37 * side, WAIST + 0.022, 0.12, 0.007, 0.0, 0.8 * deep)
+            ridge(0.5 + 0.4 * side, WAIST - 0.004, 0.1, 0.0065, 0.0, deep)
+            ridge(0.5 + 0.37 * side, WAIST + 0.022, 0.12, 0.007, 0.0, 0.8 * deep)
     if category == "dresses" or garment.attributes.kind == "skirt":
         deep = np.clip((v - WAIST - 0.03) / 0.2, 0, 1) * min(0.06 + 0.25 * garment.flare, 0.12)
         phase = 2.0 * body.turn + 30 * body.sway
-        light = light - deep * (0.5 + 0.5 * np.cos(2 * np.pi * (4 * u) + phase)) ** 2
+        light -= deep * (0.5 + 0.5 * np.cos(2 * np.pi * (4 * u) + phase)) ** 2
     if part.side:
         inner = -part.side * q
-        light = light - 0.05 * np.clip(inner, 0, 1) ** 2
-        light = light - ridge(0.5, KNEE, 0.4, 0.008, 0.0, 0.05)
-        light = light - ridge(0.5 - 0.2 * part.side, CROTCH - 0.005, 0.3, 0.012, 0.0, 0.05)
-        light = light - ridge(0.5, ANKLE - 0.012, 0.5, 0.006, 0.0, 0.06)
+        light -= 0.05 * np.clip(inner, 0, 1) ** 2
+        ridge(0.5, KNEE, 0.4, 0.008, 0.0, 0.05)
+        ridge(0.5 - 0.2 * part.side, CROTCH - 0.005, 0.3, 0.012, 0.0, 0.05)
+        ridge(0.5, ANKLE - 0.012, 0.5, 0.006, 0.0, 0.06)
     if garment.attributes.category == "upper_body":
-        light = light - ridge(0.5, 0.52, 0.5, 0.01, 0.0, 0.02)
+        ridge(0.5, 0.52, 0.5, 0.01, 0.0, 0.02)
     return light
 
 

@@ -9,7 +9,7 @@ Choices made here
 
 import numpy as np
 
-from ladi_mini.wardrobe.canvas import Canvas, Colour, band, curve, ellipse, mix, shade, skin_shade
+from ladi_mini.wardrobe.canvas import Canvas, Colour, band, curve, ellipse, mix, shade, skin_shade, steps
 from ladi_mini.wardrobe.people import LABEL, Body, Frame, Head
 
 
@@ -86,7 +86,7 @@ def draw_back_hair(canvas: Canvas, body: Body, frame: Frame):
     elif style == "ponytail":
         side = 1 if body.head_turn < 0 else -1
         tail = _open((20 * side, -30), (62 * side, -10), (70 * side, 60), (58 * side, 115), pieces=6)
-        paint.outline(band(tail, 0.016 * np.sin(np.linspace(0.4, 2.9, len(tail)))), dark, "hair")
+        paint.outline(band(tail, 0.016 * np.sin(steps(0.4, 2.9, len(tail)))), dark, "hair")
     elif style == "afro":
         paint.outline(_spot(0, -20, 83, 78, 32), body.hair, "hair")
     elif style == "bun":
@@ -112,7 +112,7 @@ def draw_head(canvas: Canvas, body: Body, frame: Frame):
         paint.outline(BEARD, mix(body.hair, skin, 0.18))
     for side in (-1, 1):
         _draw_eye(paint, body, side)
-    paint.feature(band(NOSE, np.linspace(0.0004, 0.0013, len(NOSE))), dark)
+    paint.feature(band(NOSE, steps(0.0004, 0.0013, len(NOSE))), dark)
     _draw_mouth(paint, body)
     _draw_hair(paint, body)
 
@@ -120,7 +120,7 @@ def draw_head(canvas: Canvas, body: Body, frame: Frame):
 def _draw_eye(paint: _Painter, body: Body, side: int):
     gaze = 18.5 * side + 100 * paint.head.turn
     brow = _open((9.5 * side, -19.5), (19 * side, -23.5), (29.5 * side, -19.5), pieces=4)
-    paint.feature(band(brow, np.linspace(0.0019, 0.0011, len(brow))), mix(body.hair, (30, 22, 22), 0.5))
+    paint.feature(band(brow, steps(0.0019, 0.0011, len(brow))), mix(body.hair, (30, 22, 22), 0.5))
     paint.feature(_spot(18.5 * side, -5, 8.2, 5.2), (250, 248, 245))
     paint.feature(_spot(gaze, -4.8, 4.7, 4.9), body.iris)
     paint.feature(_spot(gaze, -4.8, 2.3, 2.5, 12), (24, 20, 22))

@@ -18,7 +18,20 @@ import cv2
 import numpy as np
 
 from ladi_mini.wardrobe import letters
-from ladi_mini.wardrobe.canvas import SHIFT, Colour, band, curve, ellipse, mix, pick, shade, smooth, to_pixels
+from ladi_mini.wardrobe.canvas import (
+    SHIFT,
+    Colour,
+    band,
+    curve,
+    ellipse,
+    mix,
+    pick,
+    points_of,
+    shade,
+    smooth,
+    steps,
+    to_pixels,
+)  # fmt: skip
 from ladi_mini.wardrobe.captions import COLOURS, KINDS, PATTERNS, PRINTABLE, SLEEVES, UNWANTED, WORDLESS, Attributes
 from ladi_mini.wardrobe.people import (
     ANKLE,
@@ -303,8 +316,11 @@ class _Brush:
         return alpha, (slice(y0, min(y1, shape[0])), slice(x0, min(x1, shape[1])))
 
 
-def draw_flat(garment: Garment, height: int, width: int) -> Flat:
-    """The garment lying flat on white, drawn at `height` x `width` canvas pixels."""
+def draw_flat(garment: Garment, height: int, width: int, photograph: bool = True) -> Flat:
+    """The garment lying flat on white, drawn at `height` x `width` canvas pixels.
+
+    `photograph=False` cuts the parts alone, which is all that a worn garment needs; the picture then stays white.
+    """
     a = garment.attributes
     aspect = width / height
     top = {"upper_body": 0.15, "dresses": 0.155, "lower_body": WAIST - 0.004}[a.category]
@@ -330,7 +346,7 @@ def draw_flat(garment: Garment, height: int, width: int) -> Flat:
         a.category
     ]
     draw(flat, garment, brush, weight, table)
-    for index, part in enumerate(flat.parts):
+    for index, part in enumerate(flat.parts if photograph else ()):
         box = part.box
         alpha = part.alpha[box]
         _blend(flat.image[box], part.image[box], alpha)
@@ -344,7 +360,7 @@ def draw_flat(garment: Garment, height: int, width: int) -> Flat:
 def _blend(below: np.ndarray, above: np.ndarray, alpha: np.ndarray):
     """`below` <- alpha above + (1 - alpha) below, in place."""
     a = cv2.cvtColor(alpha, cv2.COLOR_GRAY2BGR)
-    cv2.add(cv2.multiply(above, a, scale=1 / 255), cv2.multiply(below, 255 - a, scale=1 / 255), dst=below)
+    cv2.add(cv2.multiply(above, a, scale=1 / 255), cv2.multiply(below, cv2.bitwise_not(a), scale=1 / 255), dst=below)
 
 
 def _soft(t: np.ndarray, duty: float, pixels: float) -> np.ndarray:
@@ -459,7 +475,7 @@ def _cut_top(flat: Flat, garment: Garment, brush: _Brush, weight: np.ndarray, ta
     image = _cloth(weight, table)
     line = shade(garment.colour, 0.22)
     trim = garment.second if garment.trim else shade(garment.colour, 0.1)
-    v = np.linspace(0.192 if garment.sleeve_end else 0.262, garment.end, 40)
+    v = steps(0.192 if garment.sleeve_end else 0.262, garment.end, 40)
     left, right = garment.torso_edges(body, v)
     neck = _neck_curve(garment)
     if garment.sleeve_end:
@@ -473,7 +489,7 @@ def _cut_top(flat: Flat, garment: Garment, brush: _Brush, weight: np.ndarray, ta
             [(left[0], 0.262), (left[0] + 0.007, 0.2515), (-strap - 0.005, 0.232), (-strap, 0.205), (-strap - 0.005, 0.1755)], 4
         )
         shoulder = hole, hole[::-1] * (-1, 1)
-    outline = np.concatenate((np.stack((left, v), 1)[::-1], shoulder[0], neck, shoulder[1], np.stack((right, v), 1)))
+    outline = np.concatenate((points_of(left, v)[::-1], shoulder[0], neck, shoulder[1], points_of(right, v)))
     outlines = [outline]
     # neck band, hem, details
     if a.neckline in ("crew", "v", "scoop", "square", "high"):
@@ -570,11 +586,11 @@ def _cut_sleeve(
         else cv2.warpAffine(weight, turn, (width, height), borderMode=cv2.BORDER_REFLECT)
     )
     end = garment.sleeve_end
-    s = np.linspace(0.0, end, 16)
+    s = steps(0.0, end, 16)
     along = shoulder + 0.313 * s[:, None] * direction
     across = np.array((-direction[1], direction[0]))
     w = np.interp(s, SLEEVE_S, half)
-    cap_t = np.linspace(np.pi, 0, 12)[1:-1]
+    cap_t = steps(np.pi, 0, 12)[1:-1]
     cap = shoulder + w[0] * np.cos(cap_t)[:, None] * across * -1 - 1.02 * w[0] * np.sin(cap_t)[:, None] * direction
     outline = np.concatenate(((along - across * w[:, None])[::-1], cap[::-1], along + across * w[:, None]))
     alpha, box = brush.cut(weight.shape, outline)
@@ -623,13 +639,13 @@ def _cut_skirt(flat: Flat, garment: Garment, brush: _Brush, weight: np.ndarray, 
     body = AVERAGE
     image = _cloth(weight, table)
     line = shade(garment.colour, 0.22)
-    v = np.linspace(WAIST, garment.end, 40)
+    v = steps(WAIST, garment.end, 40)
     left, right = garment.torso_edges(body, v)
-    cut = brush.cut(weight.shape, np.concatenate((np.stack((left, v), 1)[::-1], np.stack((right, v), 1))))
+    cut = brush.cut(weight.shape, np.concatenate((points_of(left, v)[::-1], points_of(right, v))))
     if garment.extra:
-        for u in np.linspace(0.12, 0.88, 7):
-            fold = np.stack((left + u * (right - left), v), 1)[3:]
-            brush(image, band(fold, np.linspace(0.0006, 0.0022, len(fold))), shade(garment.colour, 0.12))
+        for u in steps(0.12, 0.88, 7):
+            fold = points_of(left + u * (right - left), v)[3:]
+            brush(image, band(fold, steps(0.0006, 0.0022, len(fold))), shade(garment.colour, 0.12))
     _waistband(image, garment, brush, line)
     hem = garment.end
     brush(image, ((-0.5, hem - 0.0125), (0.5, hem - 0.0125), (0.5, hem - 0.011), (-0.5, hem - 0.011)), line)
@@ -657,12 +673,12 @@ def _cut_trousers(flat: Flat, garment: Garment, brush: _Brush, weight: np.ndarra
     hem = garment.end
     brush(image, ((-0.5, hem - 0.0145), (0.5, hem - 0.0145), (0.5, hem - 0.013), (-0.5, hem - 0.013)), line)
     for side, name in ((-1, "right_leg"), (1, "left_leg")):
-        v = np.linspace(WAIST, hem, 50)
+        v = steps(WAIST, hem, 50)
         left, right = garment.leg_edges(body, side, v)
         if side < 0:
             right = right + 0.0012 * (v < crotch)
         else:
             left = left - 0.0012 * (v < crotch)
-        cut = brush.cut(weight.shape, np.concatenate((np.stack((left, v), 1)[::-1], np.stack((right, v), 1))))
+        cut = brush.cut(weight.shape, np.concatenate((points_of(left, v)[::-1], points_of(right, v))))
         left, right = garment.leg_edges(body, side, LEVELS)
         _panel(flat, name, image, cut, left, right, side)

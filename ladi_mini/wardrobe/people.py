@@ -14,7 +14,21 @@ from functools import cached_property
 
 import numpy as np
 
-from ladi_mini.wardrobe.canvas import Canvas, Colour, band, curve, ellipse, mix, pick, shade, skin_shade, smooth
+from ladi_mini.wardrobe.canvas import (
+    Canvas,
+    Colour,
+    band,
+    curve,
+    ellipse,
+    mix,
+    pick,
+    points_of,
+    shade,
+    skin_shade,
+    smooth,
+    steps,
+    to_pixels,
+)  # fmt: skip
 
 # heights on the average body
 TOP, CHIN, NECK, SHOULDER, ARMPIT, WAIST, HIP, HEM, CROTCH, KNEE, ANKLE = (
@@ -64,7 +78,7 @@ class Arm:
 
     def line(self, points: int = 32) -> tuple[np.ndarray, np.ndarray]:
         """Points (points, 2) of the arm's middle from shoulder to wrist, the elbow rounded by an arc, and their `s` in [0, 1]."""
-        s = np.linspace(0, 1, points)
+        s = steps(0, 1, points)
         length = s * self.length
         straight, turned = self.upper - self.cut, self.arc * abs(self.angle)
         first = self.shoulder + length[:, None] * self.a
@@ -291,7 +305,7 @@ def keypoints(body: Body, frame: Frame) -> np.ndarray:
     """(18, 2) COCO-18 keypoints in picture heights."""
     right, left = body.arms
     v = np.array((HIP, KNEE, ANKLE))
-    legs = [np.stack((body.leg_axis(side, v), body.level(v)), 1) for side in (-1, 1)]
+    legs = [points_of(body.leg_axis(side, v), body.level(v)) for side in (-1, 1)]
     for leg, arm in zip(legs, body.arms, strict=True):
         leg[0, 0] += arm.side * 0.1 * body.hip
     outward = np.array((0.35 * right.radius, -0.2 * right.radius))
@@ -326,22 +340,22 @@ class Head:
 def draw_skin(canvas: Canvas, body: Body, frame: Frame):
     """Legs, torso and neck: what garments lie on."""
     dark = skin_shade(body.skin, 0.13)
-    v = np.linspace(HIP - 0.01, 0.975, 40)
+    v = steps(HIP - 0.01, 0.975, 40)
     y, w = body.level(v), body.leg_half_width(v)
     for side, label in ((-1, "right_leg"), (1, "left_leg")):
         x = body.leg_axis(side, v)
-        canvas.fill(frame(np.concatenate((np.stack((x - w, y), 1), np.stack((x + w, y), 1)[::-1]))), body.skin, LABEL[label])
+        canvas.fill(frame(np.concatenate((points_of(x - w, y), points_of(x + w, y)[::-1]))), body.skin, LABEL[label])
         inner = x - side * w * 0.5
         edge = x - side * w
-        canvas.fill(frame(np.concatenate((np.stack((inner, y), 1), np.stack((edge, y), 1)[::-1]))), dark)
-    v = np.linspace(SHOULDER, CROTCH, 24)
+        canvas.fill(frame(np.concatenate((points_of(inner, y), points_of(edge, y)[::-1]))), dark)
+    v = steps(SHOULDER, CROTCH, 24)
     y, w, x = body.level(v), body.half_width(v), body.middle(v)
     n, lean = body.neck, body.lean
     slope = np.array(((n * 1.9, 0.171), (n * 1.1, 0.156), (n, 0.12), (-n, 0.12), (-n * 1.1, 0.156), (-n * 1.9, 0.171)))
     slope[:, 0] += lean
     slope[:, 1] = body.level(slope[:, 1])
     neck = curve(np.concatenate((((x[0] + w[0], y[0]),), slope, ((x[0] - w[0], y[0]),))), 4)
-    outline = np.concatenate((np.stack((x - w, y), 1), np.stack((x + w, y), 1)[::-1], neck))
+    outline = np.concatenate((points_of(x - w, y), points_of(x + w, y)[::-1], neck))
     fade = np.interp(outline[:, 1], (0.15, 0.1501, 0.19, 0.3), (0.0, 1.0, 1.0, 0.0))  # the neck stays upright
     outline[:, 1] += body.tilt * (outline[:, 0] - lean) * fade
     canvas.fill(frame(outline), body.skin, LABEL["neck"])
@@ -379,7 +393,7 @@ def draw_shoes(canvas: Canvas, body: Body, frame: Frame):
         x = float(body.leg_axis(side, np.array(0.955)))
 
         def place(points, x=x, side=side):
-            return frame(np.stack((x + width * points[:, 0] + 0.007 * side * points[:, 1], points[:, 2]), 1))
+            return frame(points_of(x + width * points[:, 0] + 0.007 * side * points[:, 1], points[:, 2]))
 
         canvas.fill(curve(place(np.concatenate((rim[0], SHOE, rim[1]))), 4), body.shoe, LABEL[label])
         if body.shoe_style == "sneaker":
@@ -421,7 +435,9 @@ def _hand() -> tuple[list[np.ndarray], list[np.ndarray]]:
     return [0.88 * outline for outline in skin], [0.88 * outline for outline in lines]
 
 
-_HAND = _hand()
+_HAND_SKIN, _HAND_LINES = _hand()
+_HAND_POINTS = np.concatenate(_HAND_SKIN + _HAND_LINES)
+_HAND_ENDS = np.cumsum([len(outline) for outline in _HAND_SKIN + _HAND_LINES])[:-1]
 
 
 def draw_hands(canvas: Canvas, body: Body, frame: Frame):
@@ -431,8 +447,8 @@ def draw_hands(canvas: Canvas, body: Body, frame: Frame):
         if across[0] * (body.lean - arm.wrist[0]) < 0:  # thumbs point to the middle
             across = -across
         axes = np.stack((arm.b, across))
-        skin, lines = _HAND
-        for outline in skin:
-            canvas.fill(frame(arm.wrist + outline @ axes), body.skin, LABEL["right_arm" if arm.side < 0 else "left_arm"])
-        for outline in lines:
-            canvas.fill(frame(arm.wrist + outline @ axes), skin_shade(body.skin, 0.2))
+        outlines = np.split(to_pixels(frame(arm.wrist + _HAND_POINTS @ axes), canvas.image.shape[0]), _HAND_ENDS)
+        for outline in outlines[: len(_HAND_SKIN)]:
+            canvas.fill_pixels(outline, body.skin, LABEL["right_arm" if arm.side < 0 else "left_arm"])
+        for outline in outlines[len(_HAND_SKIN) :]:
+            canvas.fill_pixels(outline, skin_shade(body.skin, 0.2))

@@ -1,0 +1,62 @@
+"""The machine that this runs on, and the weights that lie on it: the first thing to look at when something does not work.
+
+Choices made here
+- Weights are intact if they match their sha256 in the list beside them; no model is built.
+- A preset without a folder of weights is no fault; a damaged or incomplete folder is.
+"""
+
+import os
+
+import torch
+
+from ladi_mini.cards import circumstances
+from ladi_mini.checkpoints import default_folder
+from ladi_mini.presets import PRESETS, STAGES
+from ladi_mini.sums import CheckpointError, verify
+
+
+def describe() -> list[tuple[str, str]]:
+    """(what, value) of Python, processor, memory, GPU and libraries."""
+    here = circumstances()
+    return [
+        ("Python", f"{here['python']} on {here['platform']}"),
+        ("processor", f"{here['hardware']}, {os.cpu_count()} cores"),
+        ("memory", _memory()),
+        ("GPU", _gpu()),
+        *here["versions"].items(),
+    ]
+
+
+def weights() -> tuple[list[tuple[str, str]], bool]:
+    """(file or preset, state) of the shipped weights, and whether all that are there are whole."""
+    rows, whole = [], True
+    for preset in PRESETS:
+        folder = default_folder(preset)
+        if not folder.is_dir():
+            rows.append((preset, f"no weights in {folder}"))
+            continue
+        for stage in STAGES:
+            path = folder / f"{stage}.safetensors"
+            try:
+                verify(path)
+            except CheckpointError as error:
+                rows.append((f"{preset} {stage}", str(error)))
+                whole = False
+            else:
+                rows.append((f"{preset} {stage}", f"intact, {path.stat().st_size / 1e6:.1f} MB"))
+    return rows, whole
+
+
+def _memory() -> str:
+    try:
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return "unknown"
+    return f"{total:.1f} GiB"
+
+
+def _gpu() -> str:
+    if torch.cuda.is_available():
+        found = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
+        return ", ".join(f"{gpu.name} ({gpu.total_memory / 2**30:.0f} GiB)" for gpu in found)
+    return "Apple (mps)" if torch.backends.mps.is_available() else "none; nano and mini do not need one"

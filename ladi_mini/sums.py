@@ -1,0 +1,44 @@
+"""Whether a file of weights is whole: sha256 sums in a list beside the files."""
+
+import hashlib
+from pathlib import Path
+
+from ladi_mini.cards import write_text
+from ladi_mini.errors import InputError
+
+
+class CheckpointError(InputError):
+    """Weights that are missing, damaged or of another model."""
+
+
+def write_sums(folder: Path) -> None:
+    """Lists the sha256 of every weight file of `folder` in `SHA256SUMS` (the format of the command `sha256sum`)."""
+    lines = [f"{sha256(path)}  {path.name}\n" for path in sorted(Path(folder).glob("*.safetensors"))]
+    write_text(Path(folder) / "SHA256SUMS", "".join(lines))
+
+
+def sha256(path: Path) -> str:
+    """The file's sha256 in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verify(path: Path, remedy: str | None = None) -> None:
+    """Raises `CheckpointError` unless `path` is there and matches its line in `SHA256SUMS` beside it.
+
+    The error says what to do: `remedy`, or to restore or train a file of ours.
+    """
+    sums = path.parent / "SHA256SUMS"
+    if not path.is_file():
+        own = f"train it with `ladi-mini train {path.stem}` or restore it with `git checkout`"
+        raise CheckpointError(f"{path} is missing; {remedy or own}.")
+    lines = sums.read_text().splitlines() if sums.is_file() else []
+    listed = {name: digest for digest, name in (line.split(maxsplit=1) for line in lines if line.strip())}
+    if path.name not in listed:
+        own = "restore both with `git checkout` or train the stage again"
+        raise CheckpointError(f"{path} has no line in {sums}; {remedy or own}.")
+    found, expected = sha256(path), listed[path.name]
+    if found != expected:
+        fault = f"its sha256 is {found[:12]}..., expected {expected[:12]}..."
+        own = "restore it with `git checkout` or train the stage again"
+        raise CheckpointError(f"{path} is damaged: {fault}; {remedy or own}.")
