@@ -8,7 +8,6 @@ Choices made here
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -52,11 +51,15 @@ def circumstances(device: torch.device | str = "cpu") -> dict:
     }
 
 
-def peak_memory_mb(device: torch.device | str = "cpu") -> int:
-    """Largest memory that this process has used so far: the GPU's on a GPU, else resident memory (10^6 bytes)."""
+def peak_memory_mb(device: torch.device | str = "cpu") -> int | None:
+    """Largest memory that this process has used so far, 10^6 bytes: the GPU's on a GPU, else resident; None on Windows."""
     device = torch.device(device)
     if device.type == "cuda":
         return round(torch.cuda.max_memory_allocated(device) / 1e6)
+    try:
+        import resource  # Unix only
+    except ImportError:
+        return None
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "darwin" else 1)
     return round(kilobytes * 1024 / 1e6)
 

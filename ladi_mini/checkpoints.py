@@ -93,7 +93,7 @@ def load_stage(folder: Path, preset: Preset, stage: str) -> dict[str, torch.nn.M
     Raises `CheckpointError` for a missing or damaged file, or one of another model.
     """
     path = Path(folder) / f"{stage}.safetensors"
-    verify(path)
+    verify(path, preset=preset.name)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -147,7 +147,8 @@ class Models:
             else:
                 stage = [s for s in STAGES if name in STAGE_COMPONENTS[s] and (self.folder / f"{s}.safetensors").exists()]
                 stage = stage[-1] if stage else next(s for s in STAGES if name in STAGE_COMPONENTS[s])
-                self._loaded[name] = load_stage(self.folder, self.preset, stage)[name].to(self.device)
+                loaded = load_stage(self.folder, self.preset, stage)
+                self._loaded |= {part: module.to(self.device) for part, module in loaded.items()}
         return self._loaded[name]
 
     def _frozen(self, module: torch.nn.Module) -> torch.nn.Module:
@@ -176,6 +177,8 @@ def load_pipeline(
         return load_released(released, weights, base, image_encoder, preset, device, dtype)
     if any(given is not None for given in (weights, base, image_encoder)):
         raise InputError("weights, base and image_encoder belong to the released model; add released='vitonhd' or 'dresscode'.")
+    if dtype != torch.float32:
+        raise InputError("dtype belongs to the released model; call pipe.to(dtype) on this one.")
     models = Models(preset, default_folder(preset.name) if folder is None else folder, device)
     names = (
         "vae",
@@ -191,7 +194,7 @@ def load_pipeline(
     )
     for stage in STAGES:
         if stage not in ("inpainting", "inversion"):  # trained on the way, not needed for a try-on
-            verify(models.folder / f"{stage}.safetensors")
+            verify(models.folder / f"{stage}.safetensors", preset=preset.name)
     return TryOnPipeline(
         **{name: models[name] for name in names},
         num_inference_steps=preset.num_inference_steps,

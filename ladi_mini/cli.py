@@ -14,6 +14,8 @@ from typing import Annotated
 import typer
 
 from ladi_mini.cli_released import convert
+from ladi_mini.errors import InputError, InputWarning
+from ladi_mini.presets import STAGES, get_preset
 
 ROOT = Path(__file__).parents[1]
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Virtual try-on with latent diffusion, small enough to study.")
@@ -41,7 +43,6 @@ def demo(
     sheet: Annotated[str, typer.Option(help="tryon: one try-on, step by step; wardrobe: the data, no model needed.")] = "tryon",
 ):
     """One try-on with the shipped weights: every intermediate picture on one sheet. Or a sheet of the wardrobe."""
-    from ladi_mini.sample import InputError
     from ladi_mini.wardrobe import Wardrobe
 
     if sheet not in ("tryon", "wardrobe"):
@@ -50,7 +51,7 @@ def demo(
         _wardrobe_sheet(seed, ROOT / "data" / "outputs" / "wardrobe_sheet.webp" if out is None else out)
         return
     out = ROOT / "data" / "outputs" / "demo.png" if out is None else out
-    size = _preset(preset)
+    size = get_preset(preset)
     people = Wardrobe("test", size.height, size.width, unpaired=True)
     if index >= len(people):
         raise InputError(f"--index is {index}, but the wardrobe has {len(people)} test people; choose 0 to {len(people) - 1}.")
@@ -84,9 +85,7 @@ def tryon(
     / "tryon.png",
 ):
     """Dresses a person of a data set, or of your own pictures, in a garment."""
-    from ladi_mini.sample import InputError, InputWarning
-
-    size = _preset(preset)
+    size = get_preset(preset)
     own = {"--person": person, "--garment": garment, "--parse": parse, "--keypoints": keypoints}
     given = [name for name, value in own.items() if value is not None]
     if (data is not None) == bool(given):
@@ -99,7 +98,8 @@ def tryon(
         missing = [name for name in own if name not in given]
         if missing:
             raise InputError(
-                f"{', '.join(missing)} is missing: one's own pictures need {', '.join(own)}; see the README on how to make them."
+                f"{', '.join(missing)} is missing: one's own pictures need {', '.join(own)}, "
+                "the parse map with VITON-HD's or Dress Code's labels, the key points as OpenPose's JSON."
             )
         from ladi_mini.datasets import load_photo
 
@@ -125,8 +125,6 @@ def train(
     import os
     import shutil
 
-    from ladi_mini.presets import STAGES
-    from ladi_mini.sample import InputError
     from ladi_mini.training import Interrupted
     from ladi_mini.training import train as run
 
@@ -139,7 +137,7 @@ def train(
         shutil.rmtree(folder / "work", ignore_errors=True)
     try:
         cache, workers = ROOT / "data" / "cache", os.cpu_count() or 1
-        cards = run(chosen, _preset(preset), folder, seed=seed, budget=_seconds(budget), cache=cache, workers=workers)
+        cards = run(chosen, get_preset(preset), folder, seed=seed, budget=_seconds(budget), cache=cache, workers=workers)
     except Interrupted as stopped:
         typer.echo(f"{stopped}.")
         raise typer.Exit(3) from None
@@ -162,7 +160,6 @@ def evaluate(
     from ladi_mini.cards import write_card
     from ladi_mini.checkpoints import load_pipeline
     from ladi_mini.evaluation import evaluate as score
-    from ladi_mini.presets import get_preset
 
     card = score(
         load_pipeline(preset, weights),
@@ -206,8 +203,6 @@ def doctor(
     layout: Annotated[str | None, typer.Option(help="How it is laid out: vitonhd or dresscode.")] = None,
 ):
     """Checks a whole data set, or this machine and the weights on it. Exit code 2 if something cannot be used."""
-    from ladi_mini.sample import InputError
-
     if data is None:
         if layout is not None:
             raise InputError("--layout is given without --data; name the data set's folder.")
@@ -235,8 +230,6 @@ def bench(
     repeats: Annotated[int, typer.Option(min=1, help="How often each is measured.")] = 5,
 ):
     """Measures how fast samples are drawn and read, a core; writes a card. Run it on a quiet machine."""
-    from ladi_mini.sample import InputError
-
     if what != "wardrobe":
         raise InputError(f"there is no benchmark {what!r}; choose wardrobe.")
     from ladi_mini.bench import bench_wardrobe, table
@@ -252,19 +245,8 @@ def bench(
 # ---------------------------------------------------------------- helpers
 
 
-def _preset(name: str):
-    from ladi_mini.presets import get_preset
-    from ladi_mini.sample import InputError
-
-    try:
-        return get_preset(name)
-    except ValueError as error:
-        raise InputError(f"--preset: {error}.") from None
-
-
 def _pair(data: Path, layout: str | None, pair: int, split: str, order: str, size):
     from ladi_mini.datasets import DressCode, VitonHD
-    from ladi_mini.sample import InputError
 
     layouts = {"vitonhd": VitonHD, "dresscode": DressCode}
     if layout not in layouts:
@@ -305,7 +287,6 @@ def _run(samples, preset, weights, steps, guidance, seed, out: Path, paste_back:
 
 
 def _wardrobe_sheet(seed: int, out: Path):
-    from ladi_mini.sample import InputError
     from ladi_mini.show import save_sheet, wardrobe_sheet
 
     if out.suffix not in (".webp", ".jpg", ".png"):  # before a quarter of a minute of drawing
@@ -315,7 +296,6 @@ def _wardrobe_sheet(seed: int, out: Path):
 
 
 def _seconds(text: str | None) -> float | None:
-    from ladi_mini.sample import InputError
 
     if text is None:
         return None
@@ -328,7 +308,6 @@ def _seconds(text: str | None) -> float | None:
 
 def main() -> None:
     """Runs the command line; an unusable input ends with exit code 2 and one sentence on the standard error."""
-    from ladi_mini.errors import InputError
 
     warnings.formatwarning = lambda message, *_, **__: f"Warning: {message}\n"
     try:

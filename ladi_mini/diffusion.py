@@ -14,6 +14,7 @@ Choices made here
 - Conditioning latents are the posterior's mode, so that a seed names one picture; the authors sample them.
 """
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -199,7 +200,7 @@ def denoise(
     guidance_scale: float = 1.0,
     num_inference_steps: int = 20,
     callback: Callable[[int, torch.Tensor, torch.Tensor, torch.Tensor], None] | None = None,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | list[torch.Generator] | None = None,
 ) -> torch.Tensor:
     """Walks from noise (B, z, h, w) to latents in `num_inference_steps` steps of a diffusers scheduler.
 
@@ -209,7 +210,6 @@ def denoise(
     guided = guidance_scale != 1 and without is not None
     both = Conditions(torch.cat([without.static, given.static]), torch.cat([without.text, given.text])) if guided else given
     scheduler.set_timesteps(num_inference_steps, device=latents.device)
-    abar = scheduler.alphas_cumprod.to(latents)
     latents = latents * scheduler.init_noise_sigma
     extra = {"generator": generator} if _takes_generator(scheduler) else {}
     for i, t in enumerate(scheduler.timesteps):
@@ -217,12 +217,23 @@ def denoise(
         noise_pred = denoise_once(unet, model_input, t, both)
         if guided:
             noise_pred = guide(*noise_pred.chunk(2), guidance_scale)
-        estimate = predict_original(latents, noise_pred, abar[t]) if callback is not None else None
-        latents = scheduler.step(noise_pred, t, latents, **extra).prev_sample
+        step = scheduler.step(noise_pred, t, latents, **extra)
         if callback is not None:
-            callback(i, t, latents, estimate)
+            callback(i, t, step.prev_sample, _estimate(scheduler, step, latents, noise_pred, t))
+        latents = step.prev_sample
     return latents
 
 
 def _takes_generator(scheduler) -> bool:
-    return "generator" in scheduler.step.__code__.co_varnames
+    return "generator" in inspect.signature(scheduler.step).parameters
+
+
+def _estimate(scheduler, step, latents: torch.Tensor, noise_pred: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    """The scheduler's own estimate of x_0 where it gives one, else the one that its kind of prediction implies."""
+    for name in ("pred_original_sample", "denoised"):
+        if getattr(step, name, None) is not None:
+            return getattr(step, name)
+    abar = scheduler.alphas_cumprod.to(latents.device, torch.float32)[t]
+    if scheduler.config.prediction_type == "v_prediction":
+        return (abar.sqrt() * latents - (1 - abar).sqrt() * noise_pred).to(latents)
+    return predict_original(latents, noise_pred, abar).to(latents)

@@ -151,6 +151,9 @@ class TryOnPipeline(DiffusionPipeline):
         scale = self.config.guidance_scale if guidance_scale is None else guidance_scale
         batch = (collate([sample]) if isinstance(sample, TryOnSample) else sample).to(self._execution_device)
 
+        if isinstance(generator, list) and len(generator) != len(batch):
+            raise ValueError(f"got {len(generator)} generators for {len(batch)} samples; give one, or one a sample")
+
         agnostic = batch.agnostic.to(self.unet.dtype)
         warped = self.warp_garment(batch, garment)
         words = self.pseudo_words(batch) if text == "words" else None
@@ -161,15 +164,17 @@ class TryOnPipeline(DiffusionPipeline):
         if latents is None:
             device = self._execution_device
             latents = randn_tensor(tuple(masked_latents.shape), generator=generator, device=device, dtype=masked_latents.dtype)
+        latents = latents.to(masked_latents)
 
         record = self._new_trace(batch, agnostic, warped, words, skips) if trace else None
-        with AttentionRecorder(
-            self.unet, self._word_positions(batch) if record is not None and words is not None else None
-        ) as attention:
-            latents = denoise(
-                self.unet, self.scheduler, latents, given, without, scale, steps,
-                callback=self._follow(record, steps), generator=generator if not isinstance(generator, list) else None,
-            )  # fmt: skip
+        with (
+            AttentionRecorder(
+                self.unet, self._word_positions(batch) if record is not None and words is not None else None
+            ) as attention,
+            self.progress_bar(total=steps) as bar,
+        ):
+            follow = self._follow(record, bar)
+            latents = denoise(self.unet, self.scheduler, latents, given, without, scale, steps, follow, generator)
         image, plain, skipped = self._decode(latents, skips if use_emasc else None, skips if trace else None)
         known = 1 - batch.inpaint_mask.to(image)
         pasted = known * agnostic + (1 - known) * image
@@ -254,14 +259,11 @@ class TryOnPipeline(DiffusionPipeline):
             refined_garment=keep(warped.image), pseudo_words=keep(words), emasc_features=[keep(s) for s in skips],
         )  # fmt: skip
 
-    def _follow(self, record: TryOnTrace | None, steps: int):
+    def _follow(self, record: TryOnTrace | None, bar):
         """A callback that feeds the progress bar, and the trace where there is one."""
-        bar = self.progress_bar(total=steps)
 
         def callback(step: int, timestep: torch.Tensor, latents: torch.Tensor, estimate: torch.Tensor):
             bar.update(1)
-            if step == steps - 1:
-                bar.close()
             if record is not None:
                 record.timesteps.append(int(timestep))
                 record.latents.append(latents.float().cpu())

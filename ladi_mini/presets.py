@@ -13,6 +13,8 @@ Choices made here
 
 from dataclasses import dataclass, field, replace
 
+from ladi_mini.errors import InputError
+
 POSE_CHANNELS = 18  # COCO-18 keypoints, one heat map each
 CATEGORIES = ("upper_body", "lower_body", "dresses")  # Dress Code's three folders
 STAGES = ("clip", "autoencoder", "emasc", "warping", "refinement", "inpainting", "inversion", "tryon")
@@ -270,7 +272,7 @@ PRESETS = {preset.name: preset for preset in (NANO, MINI, FULL)}
 
 
 def get_preset(name: str) -> Preset:
-    """The preset called `name`; `ValueError` that lists the three if there is none."""
+    """The preset called `name`; `InputError` that lists the three if there is none."""
     if name not in PRESETS:
-        raise ValueError(f"preset {name!r} does not exist; choose one of {', '.join(PRESETS)}")
+        raise InputError(f"preset {name!r} does not exist; choose one of {', '.join(PRESETS)}.")
     return PRESETS[name]

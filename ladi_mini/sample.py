@@ -102,7 +102,7 @@ class TryOnSample:
             self._check_range(name, -1.0, 1.0, "scale 8-bit pictures by x / 127.5 - 1")
         self._check_range("pose_map", 0.0, 1.0, "a heat map's peak is 1")
         for name in ("garment_mask", "inpaint_mask", "warp_visible"):
-            self._check_range(name, 0.0, 1.0, "1 = repaint, 0 = keep")
+            self._check_range(name, 0.0, 1.0, "1 = yes, 0 = no")
             value = getattr(self, name)
             if value is not None and not bool(((value == 0) | (value == 1)).all()):
                 self._fail(name, "values between 0 and 1", "only 0 and 1", "threshold it at 0.5")

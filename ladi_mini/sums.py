@@ -23,14 +23,17 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def verify(path: Path, remedy: str | None = None) -> None:
+def verify(path: Path, remedy: str | None = None, preset: str | None = None) -> None:
     """Raises `CheckpointError` unless `path` is there and matches its line in `SHA256SUMS` beside it.
 
-    The error says what to do: `remedy`, or to restore or train a file of ours.
+    The error says what to do: `remedy`, or to restore or train a file of ours, of size `preset`.
     """
     sums = path.parent / "SHA256SUMS"
     if not path.is_file():
-        own = f"train it with `ladi-mini train {path.stem}` or restore it with `git checkout`"
+        size = f" --preset {preset}" if preset else ""
+        own = (
+            f"train it with `ladi-mini train {path.stem}{size} --out {path.parent}`, or `git checkout` it if it is a shipped file"
+        )
         raise CheckpointError(f"{path} is missing; {remedy or own}.")
     lines = sums.read_text().splitlines() if sums.is_file() else []
     listed = {name: digest for digest, name in (line.split(maxsplit=1) for line in lines if line.strip())}

@@ -1,11 +1,13 @@
 """diffusion.py: the written-out maths equals diffusers', and extending the base changes nothing at step 0."""
 
+import diffusers
 import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
 
 from ladi_mini.diffusion import (
     Conditions,
+    _estimate,
     add_noise,
     alphas_cumprod,
     betas,
@@ -154,14 +156,26 @@ def test_guided_walk_equals_two_separate_evaluations():
     assert torch.allclose(end, scheduler.step(eps, t, start).prev_sample, atol=1e-4)
 
 
-def test_any_scheduler_of_diffusers_walks():
-    from diffusers import DPMSolverMultistepScheduler, UniPCMultistepScheduler
+SCHEDULERS = ("DDIM", "DDPM", "EulerDiscrete", "EulerAncestralDiscrete", "HeunDiscrete", "LMSDiscrete", "LCM", "PNDM",
+              "DPMSolverMultistep", "UniPCMultistep")  # fmt: skip
 
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_any_scheduler_of_diffusers_walks_and_reports_estimates(name):
     torch.manual_seed(0)
     unet, given, start = build_unet(TINY).eval(), conditions(TINY), noise(2, 4, *TINY.latent_size)
-    for cls in (DPMSolverMultistepScheduler, UniPCMultistepScheduler, DDPMScheduler):
-        out = denoise(unet, cls.from_config(build_scheduler(TINY).config), start, given, num_inference_steps=4)
-        assert out.isfinite().all()
+    scheduler, estimates = getattr(diffusers, f"{name}Scheduler").from_config(build_scheduler(TINY).config), []
+    out = denoise(unet, scheduler, start, given, num_inference_steps=4, callback=lambda i, t, x, e: estimates.append(e))
+    assert out.isfinite().all() and len(estimates) >= 4 and all(e.shape == start.shape and e.isfinite().all() for e in estimates)
+
+
+def test_the_estimate_of_a_v_prediction_is_found_from_the_velocity():
+    abar, x, eps = alphas_cumprod(NANO)[300], noise(1, 4, 8, 6), noise(1, 4, 8, 6, seed=1)
+    velocity = abar.sqrt() * eps - (1 - abar).sqrt() * x
+    noisy = abar.sqrt() * x + (1 - abar).sqrt() * eps
+    scheduler = diffusers.DPMSolverMultistepScheduler.from_config(build_scheduler(NANO).config, prediction_type="v_prediction")
+    estimate = _estimate(scheduler, object(), noisy, velocity, torch.tensor(300))
+    assert torch.allclose(estimate, x, atol=1e-4)
 
 
 def test_latents_are_scaled_and_decoding_undoes_it():

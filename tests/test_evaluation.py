@@ -121,6 +121,6 @@ def test_the_table_names_every_method_with_its_interval():
     names = ("tryon", "pasted", "without_garment")
     card = {name: dict.fromkeys(names, value) for name in ("psnr_inside_mask", "psnr")}
     card |= {"difference_inside_mask": dict.fromkeys(names[1:], value), "samples": 4}
-    card |= {"num_inference_steps": 20, "guidance_scale": 1.5}
+    card |= {"scheduler": "DDIMScheduler", "num_inference_steps": 20, "guidance_scale": 1.5}
     table = try_on_table(card)
     assert table.count("1.23 dB (1.00 to 1.50)") == 2 and "4 test samples, 20 DDIM steps, guidance 1.5" in table

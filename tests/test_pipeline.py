@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 
 import pytest
 import torch
-from diffusers import DPMSolverMultistepScheduler
+from diffusers import DDPMScheduler, DPMSolverMultistepScheduler
 from tiny import TINY, batch, samples, tiny_pipeline
 
 from ladi_mini.pipeline import TryOnPipeline, TryOnTrace
@@ -54,6 +54,31 @@ def test_one_generator_a_sample_makes_the_picture_independent_of_its_batch(pipe)
     together = pipe(collate(three), generator=generators([0, 1, 2]), output_type="pt").images
     alone = pipe(three[1], generator=generators([1]), output_type="pt").images
     assert torch.allclose(together[1:2], alone, atol=1e-4)
+
+
+def test_a_list_of_generators_seeds_schedulers_that_add_noise(pipe):
+    own = pipe.scheduler
+    pipe.scheduler = DDPMScheduler.from_config(own.config)
+    seeds = lambda: [torch.Generator().manual_seed(i) for i in range(2)]  # noqa: E731
+    try:
+        first, again = (pipe(batch(2), generator=seeds(), output_type="pt").images for _ in range(2))
+    finally:
+        pipe.scheduler = own
+    assert torch.equal(first, again)
+
+
+def test_a_wrong_number_of_generators_is_refused(pipe):
+    with pytest.raises(ValueError, match="2 generators for 1 samples"):
+        pipe(batch(1), generator=[torch.Generator(), torch.Generator()])
+
+
+def test_half_precision_runs_and_is_near_to_full(pipe):
+    latents = torch.randn(2, TINY.latent_channels, *TINY.latent_size, generator=torch.Generator().manual_seed(3))
+    full = run(pipe, batch(2), latents=latents).images
+    half = run(tiny_pipeline().to(torch.bfloat16), batch(2), latents=latents, trace=True, paste_back=True).images
+    assert half.dtype == torch.float32 and half.isfinite().all()
+    hole = batch(2).inpaint_mask.bool().expand_as(full)
+    assert (half - full)[hole].abs().mean() < 0.03
 
 
 def test_trace_has_every_intermediate_with_its_documented_shape(pipe):

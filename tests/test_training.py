@@ -173,7 +173,7 @@ save_file({k: v.contiguous() for k, v in stage.state_dict().items()}, sys.argv[2
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda s: s.name)
+@pytest.mark.parametrize("number", [getattr(signal, "SIGKILL", signal.SIGTERM), signal.SIGTERM], ids=lambda s: s.name)
 def test_killed_in_the_middle_of_an_epoch_and_resumed_equals_never_killed(number, tmp_path):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1])])}
 
@@ -211,6 +211,47 @@ def test_all_stages_train_in_order_and_leave_a_pipeline_with_cards(tmp_path):
         assert card["steps"] == TINY.stages[stage].steps and card["seconds"] <= time.time() - began
         assert card["versions"]["torch"] and card["loss"][0]["step"] == 0 and card["parameters"] > 0
     assert not list((tmp_path / "out" / "work").glob("*"))  # nothing to resume is left
+
+
+@pytest.mark.slow
+def test_all_stages_stopped_again_and_again_go_on_and_end_in_the_same_weights(tmp_path):
+    chosen = ("clip", "autoencoder", "emasc")
+    train(chosen, TINY, tmp_path / "whole", cache=tmp_path / "cache", progress=False)
+    stops = 0
+    while True:
+        try:
+            train(chosen, TINY, tmp_path / "parts", cache=tmp_path / "cache", progress=False, budget=0)
+            break
+        except Interrupted:
+            stops += 1
+    assert stops == sum(TINY.stages[name].steps - 1 for name in chosen)  # no step was done twice
+    for name in chosen:
+        a, b = (load_file(tmp_path / folder / f"{name}.safetensors") for folder in ("whole", "parts"))
+        assert all(torch.equal(a[key], b[key]) for key in a), name
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_another_seed_is_not_taken_up(tmp_path):
+    options = {"cache": tmp_path / "cache", "progress": False}
+    with pytest.raises(Interrupted):
+        train(("autoencoder",), TINY, tmp_path / "mixed", seed=0, budget=0, **options)
+    train(("autoencoder",), TINY, tmp_path / "mixed", seed=1, **options)
+    train(("autoencoder",), TINY, tmp_path / "clean", seed=1, **options)
+    a, b = (load_file(tmp_path / folder / "autoencoder.safetensors") for folder in ("mixed", "clean"))
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_the_try_on_stage_starts_from_the_inversion_stages_adapter(folder):
+    stored = load_file(folder / "inversion.safetensors")["inversion_adapter.post_layernorm.weight"].float()
+    assert torch.equal(make("tryon", folder).inversion_adapter.post_layernorm.weight, stored)
+
+
+def test_a_stage_that_comes_with_the_base_is_not_trained(tmp_path):
+    from ladi_mini.presets import FULL
+    from ladi_mini.sample import InputError
+
+    with pytest.raises(InputError, match="clip is not trained at preset full"):
+        train(("clip",), FULL, tmp_path)
 
 
 def test_a_stage_without_its_forerunners_is_refused_by_name(tmp_path, data):

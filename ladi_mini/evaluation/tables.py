@@ -33,15 +33,16 @@ def try_on_table(card: dict) -> str:
         gain = card["difference_inside_mask"].get(name)
         better = "" if gain is None else f"{gain['mean']:.2f} dB ({gain['low']:.2f} to {gain['high']:.2f})"
         lines.append(f"| {label} | {inner['mean']:.2f} dB | {whole['mean']:.2f} dB | {better} |")
+    scheduler = card["scheduler"].removesuffix("Scheduler")
     note = (
-        f"{card['samples']} test samples, {card['num_inference_steps']} DDIM steps, guidance {card['guidance_scale']:g}; "
+        f"{card['samples']} test samples, {card['num_inference_steps']} {scheduler} steps, guidance {card['guidance_scale']:g}; "
         "in brackets 95 % bootstrap intervals."
     )
     return "\n".join(lines) + f"\n\n{note}\n"
 
 
 HELD_OUT = {  # what each stage's card measured on held-out samples, in words
-    "clip": "caption found for {image_to_text_top1:.0%} of 256 garments (chance {chance:.1%})",
+    "clip": "caption found for {image_to_text_top1:.0%} of the garments (chance {chance:.1%})",
     "autoencoder": "{psnr:.1f} dB whole, {psnr_inside_mask:.1f} inside the mask",
     "emasc": "known pixels {psnr_known_without:.1f} to {psnr_known_with:.1f} dB",
     "warping": "end-point error {end_point_error_px:.2f} px (identity {end_point_error_px_identity:.2f})",

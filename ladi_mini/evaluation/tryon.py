@@ -52,6 +52,8 @@ def evaluate(
         batch = data.batch(indices).to(device)
         began = time.perf_counter()
         images = {"tryon": pipe(batch, generator=noise_of(preset, indices, seed), output_type="pt").images}
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
         seconds += time.perf_counter() - began
         images["without_garment"] = pipe(
             batch, generator=noise_of(preset, indices, seed), text="empty", garment="none", output_type="pt"

@@ -2,7 +2,8 @@
 
 Choices made here
 - Everything random is a function of (seed, stage, step): the order of the data, noise, timesteps, dropout. So a checkpoint is
-  weights, averages, moments and a step, and training that was killed anywhere ends in the same weights as training that was not.
+  weights, averages, moments and a step, and training that was killed anywhere ends in the same weights as training that was not:
+  to the bit on a CPU, on a GPU up to its non-deterministic kernels, in float16 but for the loss scale, which starts anew.
 - A checkpoint is a folder written beside its place and renamed; the one before it is removed only then.
 - SIGINT and SIGTERM finish the step, write a checkpoint and raise `Interrupted`; `budget` seconds do the same.
 - Accelerate moves, scales and spreads over processes; each process takes its slice of every batch.
@@ -128,10 +129,13 @@ def train_stage(
             bar.update(1)
             spent = time.perf_counter() - started
             stop = bool(signals) or (budget is not None and spent > budget)
+            if accelerator.num_processes > 1:  # all stop at the same step, or none does
+                stop = accelerator.reduce(torch.tensor(float(stop), device=device), "sum").item() > 0
             save = step < config.steps and (stop or step % save_every == 0)
             if save and accelerator.is_main_process:
                 save_checkpoint(work, stage, optimizer, average, step, log, seconds + spent)
             if step < config.steps and stop:
+                accelerator.wait_for_everyone()
                 raise Interrupted(
                     f"{stage.name} stopped after {step} of {config.steps} steps; the same command goes on from there"
                 )

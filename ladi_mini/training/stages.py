@@ -7,7 +7,9 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 
+from ladi_mini.cards import read_card, write_card
 from ladi_mini.checkpoints import Models, save_stage
+from ladi_mini.errors import InputError
 from ladi_mini.presets import STAGES, Preset
 from ladi_mini.training.autoencoder import AutoencoderStage
 from ladi_mini.training.clip import ClipStage
@@ -43,24 +45,34 @@ def train(
 ) -> list[dict]:
     """Trains `stages` in their order on the wardrobe and writes weights and cards to the folder `out`; returns the cards.
 
-    A stage whose work folder holds a checkpoint goes on from it. `workers` processes draw the wardrobe, 0 draws it here; with
-    more a script needs `if __name__ == "__main__":`. `budget`: seconds for all of them together, after which
-    `Interrupted` is raised at a checkpoint. Raises `CheckpointError` if an earlier stage's weights are missing.
+    Called again with the same arguments after a stop, it skips what is done and goes on from the last checkpoint. `workers`
+    processes draw the wardrobe, 0 draws it here; with more a script needs `if __name__ == "__main__":`. `budget`: seconds for
+    all of them together, after which `Interrupted` is raised at a checkpoint. Raises `CheckpointError` if an earlier stage's
+    weights are missing, `InputError` for a stage that is not trained at this size.
     """
     out, started, cards = Path(out), time.perf_counter(), []
+    untrained = [name for name in stages if preset.stages[name].steps == 0]
+    if untrained:
+        raise InputError(f"{untrained[0]} is not trained at preset {preset.name}: its weights come with the base; leave it out.")
     accelerator = accelerator or Accelerator(cpu=not torch.cuda.is_available())
     sizes = {"height": preset.height, "width": preset.width, "seed": seed, "cache_dir": cache, "workers": workers}
-    data = packed("train", preset.train_samples, **sizes)
-    held_out = packed("validation", preset.validation_samples, **sizes)
+    with accelerator.main_process_first():  # the others read its cache
+        data = packed("train", preset.train_samples, **sizes)
+        held_out = packed("validation", preset.validation_samples, **sizes)
     rendering = time.perf_counter() - started
+    # what a checkpoint belongs to: another seed, size, data or number of processes starts anew
+    run = seed_of(preset, seed, sorted(stages), RECIPE_VERSION, accelerator.num_processes)
     for name in sorted(stages, key=STAGES.index):
+        work = out / "work" / f"{name}-{run:08x}"
+        if (work / "done.json").exists():  # by this same command before it was stopped
+            cards.append(read_card(work / "done.json"))
+            continue
         torch.manual_seed(seed_of(seed, name, "weights"))
         stage = STAGE_CLASSES[name](preset, Models(preset, out, accelerator.device))
         begun = time.perf_counter()
         table, held_out_table = stage.table(data), stage.table(held_out)
         preparing = time.perf_counter() - begun
         left = None if budget is None else budget - (time.perf_counter() - started)
-        work = out / "work" / name
         card = train_stage(
             stage, table, work, seed=seed, held_out=held_out_table, accelerator=accelerator, budget=left, progress=progress
         )
@@ -68,8 +80,12 @@ def train(
         if accelerator.is_main_process:
             save_stage(out, preset, name, stage.components(), card)
             shutil.rmtree(work, ignore_errors=True)
+            write_card(work / "done.json", card)
         accelerator.wait_for_everyone()
+        accelerator.free_memory()
         cards.append(card)
+    if accelerator.is_main_process:
+        shutil.rmtree(out / "work", ignore_errors=True)
     return cards
 
 

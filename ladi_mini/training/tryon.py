@@ -10,6 +10,7 @@ Choices made here
 import torch
 import torch.nn.functional as F
 
+from ladi_mini.checkpoints import load_stage
 from ladi_mini.diffusion import build_unet, encode, extend_conv_in
 from ladi_mini.training.inpainting import chance, draw_noise, encode_texts, fixed_time_losses, latent_columns, noise_loss
 from ladi_mini.training.inversion import text_of_words, word_columns
@@ -25,7 +26,8 @@ class TryOnStage(Stage):
         self.unet = build_unet(preset, preset.base_channels)
         self.unet.load_state_dict(models["base"].state_dict())
         extend_conv_in(self.unet, preset.tryon_channels)
-        self.inversion_adapter = models["inversion_adapter"].requires_grad_(True)
+        adapter = load_stage(models.folder, preset, "inversion")["inversion_adapter"]
+        self.inversion_adapter = adapter.to(models.device).requires_grad_(True)
 
     def table(self, data) -> Tensors:
         vae, warping, refinement = (self.models[name] for name in ("vae", "warping", "refinement"))
