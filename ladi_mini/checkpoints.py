@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ladi_mini.cards import write_card
@@ -26,7 +25,7 @@ from ladi_mini.pipeline import TryOnPipeline
 from ladi_mini.presets import STAGES, Preset, get_preset
 from ladi_mini.released import load_released
 from ladi_mini.sample import InputError
-from ladi_mini.sums import CheckpointError, verify, write_sums
+from ladi_mini.sums import CheckpointError, read_tensors, verify, write_sums
 from ladi_mini.warping import build_refinement, build_warping
 
 STAGE_COMPONENTS = {
@@ -94,12 +93,7 @@ def load_stage(folder: Path, preset: Preset, stage: str) -> dict[str, torch.nn.M
     """
     path = Path(folder) / f"{stage}.safetensors"
     verify(path, preset=preset.name)
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
-    except SafetensorError as error:
-        raise CheckpointError(f"{path} is no safetensors file ({error}); restore it with `git checkout`.") from error
+    tensors, metadata = read_tensors(path, "restore it with `git checkout`")
     if metadata.get("preset") != preset.name:
         raise CheckpointError(
             f"{path} was trained for preset {metadata.get('preset')!r}, not {preset.name!r}; name the other folder."

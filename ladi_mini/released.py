@@ -32,7 +32,7 @@ import torch
 import transformers
 from diffusers import AutoencoderKL, DDIMScheduler
 from huggingface_hub.constants import HF_HUB_OFFLINE
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
 
@@ -44,7 +44,7 @@ from ladi_mini.inversion import build_adapter
 from ladi_mini.pipeline import TryOnPipeline
 from ladi_mini.presets import FULL, Preset
 from ladi_mini.sample import InputError
-from ladi_mini.sums import CheckpointError, sha256, verify
+from ladi_mini.sums import CheckpointError, read_tensors, sha256, verify
 from ladi_mini.warping import build_refinement, build_warping
 
 DATASETS = ("vitonhd", "dresscode")
@@ -310,12 +310,7 @@ def load_converted(
     """The components in one file that `convert` wrote, by name, in eval mode. Raises `CheckpointError` for any other file."""
     path = Path(path)
     verify(path, remedy=f"convert {path.stem}.pth again")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
-    except SafetensorError as error:
-        raise CheckpointError(f"{path} is no safetensors file ({_line(error)}); convert {path.stem}.pth again.") from error
+    tensors, metadata = read_tensors(path, f"convert {path.stem}.pth again")
     provenance = json.loads(metadata.get("provenance", "{}"))
     said = f"{provenance.get('kind')}_{provenance.get('dataset')}"
     if said != path.stem:

@@ -1,7 +1,10 @@
-"""Whether a file of weights is whole: sha256 sums in a list beside the files."""
+"""Whether a file of weights is whole: sha256 sums in a list beside the files, and reading one without unpickling."""
 
 import hashlib
 from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
 
 from ladi_mini.cards import write_text
 from ladi_mini.errors import InputError
@@ -45,3 +48,12 @@ def verify(path: Path, remedy: str | None = None, preset: str | None = None) -> 
         fault = f"its sha256 is {found[:12]}..., expected {expected[:12]}..."
         own = "restore it with `git checkout` or train the stage again"
         raise CheckpointError(f"{path} is damaged: {fault}; {remedy or own}.")
+
+
+def read_tensors(path: Path, fix: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """The tensors of a safetensors file by name, and its metadata; `CheckpointError` with the `fix` if it is none."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118, it is no dict
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is no safetensors file ({error}); {fix}.") from error
