@@ -45,6 +45,7 @@ SIGMA = 9.0  # of a keypoint's heat map, exp(-d^2 / sigma^2)
 DILATION = 10
 ARM_MIN, ARM_MAX = 45, 90  # thickness of an arm; the authors take the first for Dress Code, the second for VITON-HD
 COLLAR = 20  # the line that parts neck from head runs this far above the shoulders
+FAINT = 2e-16  # of a heat map's peak: six sigmas away, far below what a float32 next to 1 can tell
 # ... and in shoulder widths of the person (ours)
 ARM = 0.6
 TORSO_SIDE, TORSO_HEM = 0.25, 0.2  # how far the torso's hull goes beyond the joints
@@ -126,7 +127,9 @@ def pose_map(keypoints: Array, visible: Array, height: int, width: int, *, conve
 
 
 def pose_maps(keypoints: Array, visible: Array, height: int, width: int, *, convention: Convention = "ours") -> torch.Tensor:
-    """`pose_map` for a batch: keypoints (B, 18, 2), visible (B, 18) -> (B, 18, height, width)."""
+    """`pose_map` for a batch: keypoints (B, 18, 2), visible (B, 18) -> (B, 18, height, width), on the keypoints' device."""
+    if isinstance(keypoints, torch.Tensor) and keypoints.device.type != "cpu":
+        return _gaussians_on_device(keypoints, visible, height, width, convention)
     points, seen = _joints(keypoints, visible, (len(keypoints), POSE_CHANNELS))
     return torch.from_numpy(_gaussians(points, seen, height, width, convention))
 
@@ -369,15 +372,41 @@ _FRACTION = 1 << _SHIFT
 
 
 def _gaussians(points: np.ndarray, seen: np.ndarray, height: int, width: int, convention: str) -> np.ndarray:
-    """(..., 18, H, W) float32. A Gaussian of the distance is a column times a row: H + W exponentials in place of H x W."""
+    """(..., 18, H, W) float32. A Gaussian of the distance is a column times a row: H + W exponentials in place of H x W.
+
+    Factors below `FAINT` are left 0: so only squares around the keypoints are written, a twentieth of a large picture.
+    """
     released = one_of("convention", convention, ("ours", "released")) == "released"
     sigma = SIGMA if released else SIGMA * height / 512
-    row = np.exp(-(((np.arange(width) - points[..., 0:1]) / sigma) ** 2))
-    column = np.exp(-(((np.arange(height) - points[..., 1:2]) / sigma) ** 2))
+    row, column = (np.exp(-(((np.arange(n) - points[..., k : k + 1]) / sigma) ** 2)) for k, n in ((0, width), (1, height)))
     if released:
         row, column = (bell / np.maximum(bell.max(-1, keepdims=True), 1e-300) for bell in (row, column))
-    column = column * seen[..., None]
-    return column.astype(np.float32)[..., :, None] * row.astype(np.float32)[..., None, :]
+    near_row, near_column = row > FAINT, column > FAINT
+    row, column = row.astype(np.float32), column.astype(np.float32)
+    row, column = row * near_row, column * (near_column & seen[..., None])
+    if height * width <= 10_000:
+        return column[..., :, None] * row[..., None, :]
+    maps = np.zeros((*seen.shape, height, width), np.float32)
+    shown = seen & near_row.any(-1) & near_column.any(-1)
+    left, top, wide, high = near_row.argmax(-1), near_column.argmax(-1), near_row.sum(-1), near_column.sum(-1)
+    for k in map(tuple, np.argwhere(shown).tolist()):
+        rows, columns = slice(top[k], top[k] + high[k]), slice(left[k], left[k] + wide[k])
+        np.multiply(column[k][rows, None], row[k][columns], out=maps[k][rows, columns])
+    return maps
+
+
+def _gaussians_on_device(points: torch.Tensor, seen: torch.Tensor, height: int, width: int, convention: str) -> torch.Tensor:
+    """`_gaussians` in torch, where a GPU writes the whole maps faster than a CPU could send them."""
+    released = one_of("convention", convention, ("ours", "released")) == "released"
+    sigma = SIGMA if released else SIGMA * height / 512
+    bells = []
+    for k, n in ((0, width), (1, height)):
+        distance = torch.arange(n, device=points.device) - points[..., k : k + 1].double()
+        bell = torch.exp(-(distance / sigma).square())
+        if released:
+            bell = bell / bell.amax(-1, keepdim=True).clamp(min=1e-300)
+        bells.append((bell * (bell > FAINT)).float())
+    return (bells[1] * seen[..., None])[..., :, None] * bells[0][..., None, :]
 
 
 def _dilate(mask: np.ndarray, radius: int) -> np.ndarray:

@@ -373,3 +373,13 @@ def test_any_person_gets_a_mask_that_spares_the_face(seed, coordinates, visible,
     common = to_vitonhd_labels(parse, points, seen).numpy() if labels == "dresscode" else parse
     head = VITONHD.where(common.astype(np.uint8), (*agnostic.HEAD, *agnostic.SHOES))
     assert not mask[head].any()
+
+
+@pytest.mark.parametrize("convention", ["ours", "released"])
+@pytest.mark.parametrize("size", [(64, 48), (256, 192)])
+def test_heat_maps_made_on_a_device_are_those_made_here(convention, size):
+    points = np.random.default_rng(0).uniform(-20, 220, (5, 18, 2)).astype(np.float32)
+    seen = np.random.default_rng(1).uniform(size=(5, 18)) < 0.8
+    here = pose_maps(points, seen, *size, convention=convention)
+    there = agnostic._gaussians_on_device(torch.from_numpy(points), torch.from_numpy(seen), *size, convention)
+    assert here.max() > 0.9 and torch.allclose(here, there, atol=1e-6)

@@ -13,6 +13,7 @@ from torch.nn.functional import grid_sample
 from ladi_mini.presets import CATEGORIES
 from ladi_mini.sample import PARSE_LABELS, InputError, TryOnBatch, TryOnSample
 from ladi_mini.wardrobe import Wardrobe, dataset, letters, packed, sample
+from ladi_mini.wardrobe.canvas import Canvas, Frame, Size, smooth
 from ladi_mini.wardrobe.captions import KINDS, PATTERNS, PRINTABLE, SLEEVES, UNWANTED
 from ladi_mini.wardrobe.dressing import draw_many
 from ladi_mini.wardrobe.garments import draw_garment
@@ -57,7 +58,7 @@ def test_two_sizes_show_one_person_in_one_garment(index):
 
 def test_splits_share_no_sample_and_take_turns_in_category():
     train, test = Wardrobe("train", 64, 48), Wardrobe("test", 64, 48)
-    assert len(train) == 20_000 and len(Wardrobe("validation", 64, 48, count=7)) == 7
+    assert len(train) == 40_000 and len(Wardrobe("validation", 64, 48, count=7)) == 7
     ranges = [range(dataset.SPLITS[s], dataset.SPLITS[s] + dataset.LENGTHS[s]) for s in dataset.SPLITS]
     assert all(a.stop <= b.start for a, b in pairwise(ranges))
     assert not torch.equal(train[0].person, test[0].person)
@@ -68,7 +69,7 @@ def test_splits_share_no_sample_and_take_turns_in_category():
     with pytest.raises(InputError, match="upper_body"):
         Wardrobe("train", 64, 48, category="hats")
     with pytest.raises(IndexError):
-        train[20_000]
+        train[40_000]
 
 
 @pytest.mark.parametrize("index", range(9))
@@ -139,7 +140,7 @@ def test_every_kind_sleeve_and_pattern_appears_in_300_samples():
     assert {g.pattern for g in garments} == set(PATTERNS)
     assert {g.sleeves for g in garments} == {"", *SLEEVES}
     lengths = {len(g.text) for g in garments}
-    assert lengths == {0, 1, 2, 3, 4}
+    assert lengths == {0, 1, 2, 3}
 
 
 def test_samples_are_valid_and_hold_every_truth():
@@ -256,3 +257,26 @@ def test_chance_prints_no_words_and_no_codes():
     letters_only = {t for t in texts if len(t) > 1 and t.isalpha()}
     assert len(letters_only) > 100 and not any(set(t) & set("AEIOUYFKS") for t in letters_only)
     assert not texts & UNWANTED and {t for t in texts if len(t) == 1} >= set("AEIO159")
+
+
+def test_two_in_five_tops_have_a_print_that_can_be_read():
+    tops = [draw_garment(np.random.default_rng((9, i)), "upper_body") for i in range(1500)]
+    printed = [top for top in tops if top.attributes.text]
+    assert 0.36 < len(printed) / len(tops) < 0.44
+    smallest_person = 0.86  # picture heights to a body height
+    assert min(top.text_size for top in printed) * smallest_person * 256 > 9
+
+
+def test_details_finer_than_a_quarter_of_a_pixel_are_left_out():
+    frame, detail = Frame(0.5, 0.0, 0.0), 0.01  # 0.005 of the picture's height
+    assert Canvas(Size(128, 96, 2), frame).shows(detail) and not Canvas(Size(64, 48, 2), frame).shows(detail)
+    assert not Canvas(Size(128, 96, 4), frame).shows(detail)  # more canvas pixels make no larger picture
+
+
+def test_a_smooth_curve_goes_through_its_knots_and_turns_nowhere_else():
+    knots, values = (0.0, 0.1, 0.5, 0.6, 1.0), (0.0, 1.0, 1.2, 3.0, 2.0)
+    assert np.allclose(smooth(knots, values, np.array(knots)), values)
+    assert np.allclose(smooth(knots, values, np.array((-1.0, 2.0))), (0.0, 2.0))
+    at = np.linspace(0, 1, 501)
+    curve = smooth(knots, values, at)
+    assert (np.diff(curve[at <= 0.6]) >= -1e-12).all() and (np.diff(curve[at >= 0.6]) <= 1e-12).all()

@@ -4,42 +4,98 @@ Choices made here
 - Lengths are in picture heights: y runs from 0 to 1, x from 0 to width / height, so a drawing does not know its size in pixels.
 - A `Canvas` is premultiplied RGBA with a label for every pixel beside it; OpenCV's antialiased fill on a transparent canvas
   is then exactly the "over" operator, so layers can be drawn once and laid over several pictures.
+- Level of detail: what is narrower than `FINEST` pixels of the picture is left out. OpenCV draws no antialiased shape thinner
+  than a pixel of the canvas, so in a small picture such a detail would come out too strong, not too weak.
 - Random numbers come from the generator that is given; colours are (r, g, b) from 0 to 255.
 """
 
+from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
+from itertools import pairwise
 
 import cv2
 import numpy as np
 
 SHIFT = 4  # fractional bits of the coordinates that OpenCV's drawing takes
+SPILL = 0.6  # how far OpenCV's antialiased fill reaches beyond an outline, in pixels of the canvas
+FINEST = 0.25  # width in pixels of the finest detail that is drawn
 Colour = tuple[float, float, float]
+
+
+class Frame:
+    """Where a drawing lies in a picture: picture = origin + scale * drawing; a picture is 1 high, whatever its pixels."""
+
+    def __init__(self, scale: float, x: float, y: float):
+        self.scale, self.origin = scale, np.array((x, y))
+
+    def __call__(self, points) -> np.ndarray:
+        return self.origin + self.scale * np.asarray(points, float)
+
+    def pixels(self, points: np.ndarray, height: int) -> np.ndarray:
+        """Points (N, 2) of the drawing as OpenCV's fixed-point pixel coordinates (a pixel's centre is a whole number)."""
+        one = height << SHIFT
+        return np.rint(points * (self.scale * one) + (self.origin * one - (1 << SHIFT - 1))).astype(np.int32)
+
+
+@dataclass(frozen=True)
+class Size:
+    """A canvas of `height` x `width` pixels, `factor` of which make one pixel of the picture that it is averaged to."""
+
+    height: int
+    width: int
+    factor: int = 1
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.height, self.width
+
+    def pixels(self, length: float) -> float:
+        """A length in picture heights as pixels of the picture."""
+        return length * self.height / self.factor
+
+    def shows(self, length: float) -> bool:
+        """Whether something so narrow, in picture heights, is worth drawing: level of detail is decided here alone."""
+        return self.pixels(length) >= FINEST
 
 
 class Canvas:
     """A transparent layer: `image` (h, w, 4) uint8 premultiplied RGBA and `label` (h, w) uint8, 0 where nothing is drawn.
 
-    `box` is the (rows, columns) that hold everything drawn so far, as slices.
+    `fill` notes a shape; `draw` then draws all that were noted, in order. `box` is the (rows, columns) that hold them, as
+    slices.
     """
 
-    def __init__(self, height: int, width: int):
-        self.image = np.zeros((height, width, 4), np.uint8)
-        self.label = np.zeros((height, width), np.uint8)
-        self._low, self._high = [width, height], [0, 0]
+    def __init__(self, size: Size, frame: Frame):
+        self.size, self.frame = size, frame
+        self.image = np.zeros((*size.shape, 4), np.uint8)
+        self.label = np.zeros(size.shape, np.uint8)
+        self._shapes: list[tuple[np.ndarray, Colour, int | None]] = []
+        self._low, self._high = size.shape[::-1], (0, 0)
+
+    def shows(self, length: float) -> bool:
+        """Whether something so narrow, in units of the drawing, is worth noting."""
+        return self.size.shows(length * self.frame.scale)
 
     def fill(self, points: np.ndarray, colour: Colour, label: int | None = None):
-        """A filled polygon; `points` (N, 2) in picture heights. With a label, its pixels get that label."""
-        self.fill_pixels(to_pixels(points, self.image.shape[0]), colour, label)
+        """A filled polygon; `points` (N, 2) in units of the drawing. With a label, its pixels get that label."""
+        self._shapes.append((points, colour, label))
 
-    def fill_pixels(self, pixels: np.ndarray, colour: Colour, label: int | None = None):
-        """`fill` for points that `to_pixels` gave."""
-        cv2.fillPoly(self.image, [pixels], (*colour, 255), cv2.LINE_AA, SHIFT)
-        if label is not None:
-            cv2.fillPoly(self.label, [pixels], label, cv2.LINE_8, SHIFT)
-            x, y, width, height = cv2.boundingRect(pixels)
-            low, high = self._low, self._high
-            low[0], high[0] = min(low[0], (x >> SHIFT) - 1), max(high[0], ((x + width - 1) >> SHIFT) + 3)
-            low[1], high[1] = min(low[1], (y >> SHIFT) - 1), max(high[1], ((y + height - 1) >> SHIFT) + 3)
+    def draw(self) -> "Canvas":
+        """Draws the shapes; their points are converted together, which is most of the work in a small picture."""
+        if not self._shapes:
+            return self
+        pixels = self.frame.pixels(np.concatenate([points for points, _, _ in self._shapes]), self.size.height)
+        start = 0
+        for points, colour, label in self._shapes:
+            shape = [pixels[start : start + len(points)]]
+            start += len(points)
+            cv2.fillPoly(self.image, shape, (*colour, 255), cv2.LINE_AA, SHIFT)
+            if label is not None:
+                cv2.fillPoly(self.label, shape, label, cv2.LINE_8, SHIFT)
+        x, y, width, height = cv2.boundingRect(pixels)
+        self._low = (x >> SHIFT) - 1, (y >> SHIFT) - 1
+        self._high = ((x + width - 1) >> SHIFT) + 3, ((y + height - 1) >> SHIFT) + 3
+        return self
 
     @property
     def box(self) -> tuple[slice, slice]:
@@ -83,12 +139,6 @@ def lay_over(picture: np.ndarray, premultiplied: np.ndarray, keep: np.ndarray):
     cv2.add(cv2.multiply(picture, keep, scale=1 / 255), premultiplied, dst=picture)
 
 
-def to_pixels(points: np.ndarray, height: int) -> np.ndarray:
-    """Points in picture heights as OpenCV's fixed-point pixel coordinates (a pixel's centre is a whole number)."""
-    one = 1 << SHIFT
-    return np.rint(np.asarray(points) * (height * one) - 0.5 * one).astype(np.int32)
-
-
 @lru_cache(maxsize=256)
 def steps(first: float, last: float, count: int) -> np.ndarray:
     """`np.linspace`, computed once; not to be written to."""
@@ -116,29 +166,28 @@ def ellipse(centre, radii, points: int = 24) -> np.ndarray:
 
 
 @lru_cache(maxsize=1024)
-def _pieces(knots: tuple[float, ...], at: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Lengths of the pieces between knots, and for each place of `at` (float64) its piece and its share of it."""
-    step = np.diff(np.array(knots, float))
-    place = np.interp(np.frombuffer(at), knots, np.arange(len(knots)))
+def _hermite(knots: tuple[float, ...], at: bytes) -> np.ndarray:
+    """(2K, N): what each value and each tangent at K knots adds to a piecewise cubic at the N places `at` (float64)."""
+    places = np.frombuffer(at)
+    step = np.diff(knots)
+    place = np.interp(places, knots, np.arange(len(knots)))
     i = np.minimum(place.astype(int), len(step) - 1)
-    return step, i, place - i
+    t, n = place - i, np.arange(len(places))
+    basis = np.zeros((2, len(knots), len(places)))
+    basis[0, i + 1, n] = t * t * (3 - 2 * t)
+    basis[0, i, n] = 1 - basis[0, i + 1, n]
+    basis[1, i, n] = step[i] * t * (1 - t) ** 2
+    basis[1, i + 1, n] = step[i] * t * t * (t - 1)
+    return basis.reshape(-1, len(places))
 
 
-def smooth(knots, values, at) -> np.ndarray:
+def smooth(knots, values, at: np.ndarray) -> np.ndarray:
     """A monotone cubic through (knots, values), evaluated at `at` and constant beyond the ends (Fritsch-Carlson slopes)."""
-    at = np.asarray(at, float)
-    step, i, t = _pieces(tuple(knots), at.tobytes())
-    values = np.asarray(values, float)
-    rise = values[1:] - values[:-1]
-    slope = rise / step
-    product = slope[1:] * slope[:-1]
-    tangent = np.zeros(len(values))
-    tangent[1:-1] = np.where(product > 0, 2 * product / (slope[1:] + slope[:-1] + 1e-12 * (product <= 0)), 0.0)
-    tangent[0], tangent[-1] = slope[0], slope[-1]
-    i, t = i.reshape(at.shape), t.reshape(at.shape)
-    a, b = tangent[i] * step[i], tangent[i + 1] * step[i]
-    r = rise[i]
-    return values[i] + t * (a + t * (3 * r - 2 * a - b + t * (a + b - 2 * r)))
+    values = [float(value) for value in values]  # a few numbers: plain ones are quicker than arrays
+    slopes = [(b - a) / (q - p) for (a, b), (p, q) in zip(pairwise(values), pairwise(knots), strict=True)]
+    between = [2 * a * b / (a + b) if a * b > 0 else 0.0 for a, b in pairwise(slopes)]
+    tangents = [slopes[0], *between, slopes[-1]]
+    return np.array(values + tangents) @ _hermite(tuple(knots), at.tobytes())
 
 
 @cache
@@ -196,4 +245,4 @@ def skin_shade(skin: Colour, t: float) -> Colour:
 
 def pick(rng: np.random.Generator, options):
     """One of `options`, all equally likely."""
-    return options[rng.integers(len(options))]
+    return options[int(rng.random() * len(options))]

@@ -49,7 +49,7 @@ LENGTHS = ("", "short", "knee-length", "long")
 FITS = ("", "slim", "loose")
 PRINTABLE = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 WORDLESS = "BCDGHJLMNPQRTVWXZ"  # without vowels, F, K, S and Y, chance spells neither words nor their usual short forms
-UNWANTED = frozenset(("14", "18", "28", "69", "88", "187", "311", "318", "420", "666", "911", "1488"))  # codes, not numbers
+UNWANTED = frozenset(("14", "18", "28", "69", "88", "187", "311", "318", "420", "666", "911"))  # codes, not numbers
 
 VOCABULARY: tuple[str, ...] = tuple(
     dict.fromkeys(
@@ -72,7 +72,7 @@ VOCABULARY: tuple[str, ...] = tuple(
 
 @dataclass(frozen=True)
 class Attributes:
-    """What a caption can say about a garment; every field is one of the lists above, `text` at most four of `PRINTABLE`."""
+    """What a caption can say about a garment; every field is one of the lists above, `text` at most three of `PRINTABLE`."""
 
     category: str
     kind: str

@@ -4,12 +4,15 @@ Choices made here
 - A sample is a pure function of (seed, index, height, width): nothing is shuffled, and index 7 at two sizes is one person.
 - The splits are disjoint ranges of indices; categories take turns (index modulo 3) unless one is asked for.
 - `unpaired` changes only what the person wears: the target of an unpaired sample is the person of the paired one.
-- `packed` keeps pictures as 8 bits, masks as bits of one byte and the warp as 16-bit floats, and remakes pose maps from the
-  keypoints when a batch is asked for: about 45 kB a sample at 64 x 48. A cache file is written beside its place, then renamed.
+- `packed` keeps samples as compact arrays (see `packing`) and remakes pose maps from the keypoints when a batch is asked for:
+  about 12 bytes a pixel and 1 kB a sample, 15 with a target of its own, so 40,000 of 256 x 192 take 24 GB (30 unpaired).
+- Workers draw and pack; this process only sets the inpaint masks' bits and copies into arrays that are made once.
+  A cache file is written beside its place, then renamed.
 """
 
 import os
 import tempfile
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -21,12 +24,12 @@ from torch.utils.data import Dataset
 from ladi_mini.agnostic import inpaint_mask, pose_maps
 from ladi_mini.presets import CATEGORIES
 from ladi_mini.sample import InputError, TryOnBatch, TryOnSample
-from ladi_mini.wardrobe.dressing import Drawing, category_of, draw, draw_many
+from ladi_mini.wardrobe.dressing import category_of, draw, draw_many
+from ladi_mini.wardrobe.packing import GARMENT, REPAINT, VISIBLE, WORN, pack, pack_many, start_worker
 
-RECIPE_VERSION = 5  # changes whenever any sample's pixels do
+RECIPE_VERSION = 6  # changes whenever any sample's pixels do
 SPLITS = {"train": 0, "validation": 10_000_000, "test": 20_000_000}  # first index
-LENGTHS = {"train": 20_000, "validation": 1_000, "test": 2_000}
-GARMENT, REPAINT, VISIBLE, WORN = 1, 2, 4, 8  # bits of a packed sample's masks
+LENGTHS = {"train": 40_000, "validation": 1_000, "test": 2_000}
 
 
 def sample(seed: int, index: int, height: int, width: int, unpaired: bool = False, category: str | None = None) -> TryOnSample:
@@ -38,7 +41,7 @@ def sample(seed: int, index: int, height: int, width: int, unpaired: bool = Fals
     """
     _known_category(category)
     drawing = draw(seed, index, height, width, unpaired, category_of(index, category))
-    return _to_batch(_pack([drawing], unpaired), [0], one=True)
+    return _to_batch(_with_repaint(pack([drawing], unpaired)), slice(0, 1), one=True)
 
 
 class Wardrobe(Dataset):
@@ -78,9 +81,9 @@ class Packed(Dataset):
             raise IndexError(f"sample {i} of {len(self)}")
         return _to_batch(self.arrays, [i % len(self)], one=True)
 
-    def batch(self, indices) -> TryOnBatch:
-        """The samples at `indices` (whole numbers, a tensor or an array), converted together."""
-        return _to_batch(self.arrays, np.asarray(indices, dtype=np.int64))
+    def batch(self, indices, device: torch.device | str = "cpu") -> TryOnBatch:
+        """The samples at `indices` (whole numbers, a tensor or an array), converted together, on `device`."""
+        return _to_batch(self.arrays, np.asarray(indices, dtype=np.int64), device=device)
 
     @property
     def nbytes(self) -> int:
@@ -111,11 +114,10 @@ def packed(split: str, count: int, height: int, width: int, seed: int = 0, unpai
     ]
     workers = min(workers, len(jobs))
     if workers > 1:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            chunks = [_pack(drawings, unpaired) for drawings in pool.map(draw_many, jobs)]
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=start_worker) as pool:
+            arrays = _gather(pool.map(pack_many, jobs), count)
     else:
-        chunks = [_pack(draw_many(job), unpaired) for job in jobs]
-    arrays = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+        arrays = _gather((pack(draw_many(job), unpaired) for job in jobs), count)
     if file is not None:
         _save(file, arrays)
     return Packed(arrays)
@@ -144,62 +146,67 @@ def _save(file: Path, arrays: dict[str, np.ndarray]):
         raise
 
 
-def _pack(drawings: list[Drawing], unpaired: bool) -> dict[str, np.ndarray]:
-    def stack(name):
-        return np.stack([getattr(d, name) for d in drawings])
-
-    repaint = np.stack([inpaint_mask(d.parse, d.keypoints, d.keypoint_visible, d.category)[0].numpy() for d in drawings]) > 0
-    masks = GARMENT * stack("garment_mask") + REPAINT * repaint + VISIBLE * stack("warp_visible") + WORN * stack("worn")
-    arrays = {
-        "person": stack("person"),
-        "garment": stack("garment"),
-        "masks": masks.astype(np.uint8),
-        "parse": stack("parse"),
-        "keypoints": stack("keypoints"),
-        "keypoint_visible": stack("keypoint_visible"),
-        "warp_grid": stack("warp_grid").astype(np.float16),
-        "print_box": stack("print_box"),
-        "category": np.array([CATEGORIES.index(d.category) for d in drawings], np.uint8),
-        "caption": np.array([d.caption for d in drawings], "U200"),
-        "name": np.array([d.name for d in drawings], "U40"),
-        "print_text": np.array([d.print_text for d in drawings], "U4"),
-    }
-    if unpaired:
-        arrays["target"] = stack("target")
+def _gather(chunks: Iterable[dict[str, np.ndarray]], count: int) -> dict[str, np.ndarray]:
+    """The chunks one after the other, in arrays made once: joined at the end, they would need twice the memory."""
+    arrays: dict[str, np.ndarray] = {}
+    start = 0
+    for chunk in chunks:
+        _with_repaint(chunk)
+        stop = start + len(chunk["masks"])
+        for name, values in chunk.items():
+            if name not in arrays:
+                arrays[name] = np.empty((count, *values.shape[1:]), values.dtype)
+            arrays[name][start:stop] = values
+        start = stop
     return arrays
 
 
-def _to_batch(arrays: dict[str, np.ndarray], indices, one: bool = False) -> TryOnBatch | TryOnSample:
-    def picture(name):
-        return torch.from_numpy(arrays[name][indices]).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+def _with_repaint(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The same arrays, with the inpaint mask's bit set in `masks`."""
+    rows = zip(arrays["parse"], arrays["keypoints"], arrays["keypoint_visible"], arrays["category"], strict=True)
+    for masks, (parse, keypoints, seen, category) in zip(arrays["masks"], rows, strict=True):
+        masks[inpaint_mask(parse, keypoints, seen, CATEGORIES[category])[0].numpy() > 0] |= REPAINT
+    return arrays
 
-    masks = torch.from_numpy(arrays["masks"][indices])
+
+def _to_batch(
+    arrays: dict[str, np.ndarray], indices, one: bool = False, device: torch.device | str = "cpu"
+) -> TryOnBatch | TryOnSample:
+    """Bytes go to the device and become floats there."""
+
+    def tensor(name):
+        return torch.from_numpy(arrays[name][indices]).to(device)
+
+    names = [name for name in ("person", "garment", "target") if name in arrays]
+    pictures = torch.from_numpy(np.stack([arrays[name][indices] for name in names])).to(device)
+    pictures = pictures.permute(0, 1, 4, 2, 3).float().div_(127.5).sub_(1)
+    person, garment = pictures[:2]
+    target = pictures[2] if len(names) == 3 else person
+    masks = tensor("masks")
 
     def mask(bit):
         return (masks & bit).ne(0).unsqueeze(1).float()
 
     height, width = masks.shape[1:]
-    keypoints, seen = arrays["keypoints"][indices], arrays["keypoint_visible"][indices]
-    person = picture("person")
-    target = picture("target") if "target" in arrays else person
+    keypoints, seen = tensor("keypoints"), tensor("keypoint_visible")
     fields = {
         "person": person,
-        "garment": picture("garment"),
+        "garment": garment,
         "garment_mask": mask(GARMENT),
         "inpaint_mask": mask(REPAINT),
         "pose_map": pose_maps(keypoints, seen, height, width),
-        "parse": torch.from_numpy(arrays["parse"][indices]).long(),
-        "keypoints": torch.from_numpy(keypoints),
-        "keypoint_visible": torch.from_numpy(seen),
+        "parse": tensor("parse").long(),
+        "keypoints": keypoints,
+        "keypoint_visible": seen,
         "category": [CATEGORIES[k] for k in arrays["category"][indices]],
         "caption": arrays["caption"][indices].tolist(),
         "name": arrays["name"][indices].tolist(),
-        "warp_grid": torch.from_numpy(arrays["warp_grid"][indices]).float(),
+        "warp_grid": tensor("warp_grid").float(),
         "warp_visible": mask(VISIBLE),
         "warped_garment": torch.where((masks & WORN).ne(0).unsqueeze(1), target, torch.ones_like(target)),
         "target": target,
         "print_text": arrays["print_text"][indices].tolist(),
-        "print_box": torch.from_numpy(arrays["print_box"][indices]),
+        "print_box": tensor("print_box"),
     }
     if not one:
         return TryOnBatch(**fields)

@@ -5,11 +5,12 @@ Choices made here
   edges of a panel or (`s`, `d`) along an arm, and those give a point of the flat garment. So the warp is exact.
 - Coverage is warped with the same map: a neckline, a hem or a cuff is where the flat garment has it.
 - Folds and roundness are one smooth factor on the cloth that depends on pose and cut alone, never on noise.
-- A person is drawn on a canvas 2 (small pictures: 3) times as large and averaged; the warp is averaged with it, and a pixel
+- A person is drawn on a canvas `FACTOR` times as large and averaged; the warp is averaged with it, and a pixel
   counts as visible only if all of it shows one part and that spot is not hidden in the flat photograph.
 - NumPy and OpenCV only, so that worker processes start fast; `dataset` makes tensors of the result.
 """
 
+import math
 import zlib
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -19,15 +20,18 @@ import numpy as np
 
 from ladi_mini.presets import CATEGORIES
 from ladi_mini.wardrobe import faces, people
-from ladi_mini.wardrobe.canvas import Canvas, ellipse, keep_of, lay_over, mix, pick, shade, smooth
+from ladi_mini.wardrobe.canvas import Canvas, Frame, Size, ellipse, keep_of, lay_over, mix, pick, shade, smooth
 from ladi_mini.wardrobe.captions import caption
 from ladi_mini.wardrobe.garments import SLEEVE_S, Flat, Garment, Part, differ, draw_flat, draw_garment
-from ladi_mini.wardrobe.people import ANKLE, CROTCH, HIP, KNEE, LABEL, LEVELS, SHOULDER, WAIST, Body, Frame
+from ladi_mini.wardrobe.people import ANKLE, CROTCH, HIP, KNEE, LABEL, LEVELS, SHOULDER, WAIST, Body
 
 BACKDROPS = (
     (236, 234, 230), (226, 232, 236), (240, 230, 222), (222, 228, 220), (232, 226, 236), (214, 222, 230),
     (244, 238, 226), (205, 214, 210), (226, 214, 206), (198, 208, 220), (236, 220, 218), (210, 206, 202),
 )  # fmt: skip
+
+FACTOR = 2  # canvas pixels to a pixel of the picture
+WIDEST_SLEEVE = 0.06  # half its width in body heights, with room
 
 
 @dataclass
@@ -59,8 +63,7 @@ def stream(seed: int, index: int, name: str) -> np.random.Generator:
 
 def draw(seed: int, index: int, height: int, width: int, unpaired: bool, category: str, beside: Garment | None = None) -> Drawing:
     """The sample as arrays, see `dataset.sample`; with `beside`, also its person in that garment of the category."""
-    factor = max(2, -(-192 // height))
-    h, w = factor * height, factor * width
+    size = Size(FACTOR * height, FACTOR * width, FACTOR)
     body = people.draw_person(stream(seed, index, "person"))
     garment = garment_of(seed, index, category)
     rest = "lower_body" if category == "upper_body" else "upper_body"
@@ -69,8 +72,8 @@ def draw(seed: int, index: int, height: int, width: int, unpaired: bool, categor
     while category != "dresses" and not differ(companion, garment):
         attempt += 1
         companion = draw_garment(stream(seed, index, f"companion {attempt}"), rest, quiet=True)
-    scene = Scene(stream(seed, index, "scene"), body, category, companion, h, w)
-    flat = draw_flat(garment, h, w)
+    scene = Scene(stream(seed, index, "scene"), body, category, companion, size)
+    flat = draw_flat(garment, size)
     target = scene.dress(garment, flat)
     person, other = target, garment
     if unpaired:
@@ -79,7 +82,7 @@ def draw(seed: int, index: int, height: int, width: int, unpaired: bool, categor
         while not differ(other, garment):
             attempt += 1
             other = draw_garment(stream(seed, index, f"other {attempt}"), category)
-        person = scene.dress(other, draw_flat(other, h, w, photograph=False))
+        person = scene.dress(other, draw_flat(other, size, photograph=False))
     points = scene.frame(scene.keypoints) * height - 0.5
     visible = ((points > -0.5) & (points < np.array((width, height)) - 0.5)).all(1)
     grid, shown = _shrink_grid(target, flat, height, width)
@@ -87,7 +90,7 @@ def draw(seed: int, index: int, height: int, width: int, unpaired: bool, categor
         person=_shrink(person.picture, height, width),
         garment=_shrink(flat.image, height, width),
         garment_mask=_shrink(flat.alpha, height, width) >= 128,
-        parse=_shrink_labels(person.label, factor, garment_label(other)),
+        parse=_shrink_labels(person.label, garment_label(other)),
         keypoints=points.astype(np.float32),
         keypoint_visible=visible,
         category=category,
@@ -95,11 +98,11 @@ def draw(seed: int, index: int, height: int, width: int, unpaired: bool, categor
         name=f"wardrobe-{seed}-{index}",
         warp_grid=grid,
         warp_visible=shown,
-        worn=_shrink_labels(target.label, factor, garment_label(garment)) == garment_label(garment),
+        worn=_shrink_labels(target.label, garment_label(garment)) == garment_label(garment),
         target=_shrink(target.picture, height, width),
         print_text=garment.attributes.text,
         print_box=(flat.print_box * height).astype(np.float32),
-        beside=beside and _shrink(scene.dress(beside, draw_flat(beside, h, w, photograph=False)).picture, height, width),
+        beside=beside and _shrink(scene.dress(beside, draw_flat(beside, size, photograph=False)).picture, height, width),
     )
 
 
@@ -140,8 +143,9 @@ class Worn:
 class Scene:
     """A person in front of a background, drawn once, who can be dressed many times."""
 
-    def __init__(self, rng: np.random.Generator, body: Body, category: str, companion: Garment, height: int, width: int):
-        self.body, self.category, self.height, self.width = body, category, height, width
+    def __init__(self, rng: np.random.Generator, body: Body, category: str, companion: Garment, size: Size):
+        self.body, self.category, self.size = body, category, size
+        self.height, self.width = height, width = size.shape
         close = category == "upper_body" and rng.uniform() < 0.8
         scale = rng.uniform(1.36, 1.5) if close else rng.uniform(0.86, 0.91)
         top = rng.uniform(0.055, 0.075) if close else rng.uniform(0.045, 0.06)
@@ -149,61 +153,77 @@ class Scene:
         self.frame = Frame(scale, 0.5 * width / height + rng.uniform(-0.02, 0.02), top + extra * scale * 0.6)
         self.tucked = bool(rng.uniform() < 0.55) and companion.attributes.kind != "hoodie"
         self.background = self._backdrop(rng, close)
-        self.behind = self._layer(faces.draw_back_hair)
-        people.draw_skin(self.behind, body, self.frame)
+        self.behind = self._layer(faces.draw_back_hair, people.draw_skin)
         self.shoes = self._layer(people.draw_shoes) if not close else None
         self.arms = self._layer(people.draw_arms)
-        self.front = self._layer(faces.draw_head)
-        self.hands = self._layer(people.draw_hands)
+        self.front = self._layer(faces.draw_head, people.draw_hands)
         self.keypoints = people.keypoints(body, Frame(1.0, 0.0, 0.0))  # body heights
+        self.grid = _Grid(size, self.frame, body)
         self.companion = None
         self._companion_parts = {}  # the same under every garment, so warped once
         if category != "dresses":
-            self.companion = companion, draw_flat(companion, height, width, photograph=False)
+            self.companion = companion, draw_flat(companion, size, photograph=False)
 
-    def _layer(self, paint) -> Canvas:
-        canvas = Canvas(self.height, self.width)
-        paint(canvas, self.body, self.frame)
-        return canvas
+    def _layer(self, *paints) -> Canvas:
+        canvas = Canvas(self.size, self.frame)
+        for paint in paints:
+            paint(canvas, self.body)
+        return canvas.draw()
+
+    @cached_property
+    def arm_fields(self) -> list[tuple]:
+        """For each arm: itself, its middle line and the line's `s`, the box of its widest sleeve, and `s` and the distance
+        from the middle for every pixel of the box. The same under every garment."""
+        fields = []
+        for arm in self.body.arms:
+            line, s = arm.middle
+            box = _box(self, line.min(0) - WIDEST_SLEEVE, line.max(0) + WIDEST_SLEEVE)
+            rows, columns = box
+            along, distance = arm.locate(self.grid.x[:, columns], self.grid.y[rows])
+            fields.append((arm, line, s, box, along.astype(np.float32), distance.astype(np.float32)))
+        return fields
 
     def _backdrop(self, rng: np.random.Generator, close: bool) -> np.ndarray:
         colour = pick(rng, BACKDROPS)
         kind = pick(rng, ("plain", "gradient", "glow", "floor"))
         light, dark = np.array(colour, np.float32), np.array(shade(colour, 0.5), np.float32)
         y = (np.arange(self.height, dtype=np.float32) + 0.5)[:, None] / self.height
-        picture = np.empty((self.height, self.width, 3), np.uint8)
         if kind == "glow":
             small = light + _glow() * (dark - light)
-            picture[:] = cv2.resize(small, (self.width, self.height), interpolation=cv2.INTER_LINEAR)
+            picture = cv2.resize(small, (self.width, self.height), interpolation=cv2.INTER_LINEAR).astype(np.uint8)
         else:
             amount = {"plain": 0.0 * y, "gradient": 0.22 * (y - 0.5), "floor": 0.06 * y}[kind]
             if kind == "floor" and not close:
                 amount = amount + 0.1 * np.clip((y - 0.86) * 60 + 0.5, 0, 1)
-            picture[:] = np.clip(light + amount * (dark - light), 0, 255).round()[:, None]
+            column = np.clip(light + amount * (dark - light), 0, 255).round().astype(np.uint8)
+            picture = cv2.repeat(column[:, None], 1, self.width)
         if not close:
-            shadow = Canvas(self.height, self.width)
-            shadow.fill(self.frame(ellipse((0, 0.998), (0.15, 0.014))), mix(colour, dark, 0.3), 1)
-            shadow.over(picture)
+            shadow = Canvas(self.size, self.frame)
+            shadow.fill(ellipse((0, 0.998), (0.15, 0.014)), mix(colour, dark, 0.3))
+            shadow.draw().over(picture)
         return picture
 
     def dress(self, garment: Garment, flat: Flat) -> Worn:
         """The person wearing `garment`."""
         shape = self.height, self.width
         place = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-        worn = Worn(self.background.copy(), np.zeros(shape, np.uint8), place, np.zeros(shape, np.uint8))
         outfit = [(garment, flat, True)]
         if self.companion:
             lower_first = self.category == "upper_body" or not self.tucked
             mine_first = (self.category == "lower_body") == lower_first
             rest = (*self.companion, False)
             outfit = [outfit[0], rest] if mine_first else [rest, outfit[0]]
-        for piece, piece_flat, known in outfit:
-            if piece_flat.parts[0].name == "hood":
-                self._wear(worn, piece, piece_flat, piece_flat.parts[0], int(known))
-        self._over(worn, self.behind)
+        hoods = [(piece, f, f.parts[0], int(known)) for piece, f, known in outfit if f.parts[0].name == "hood"]
+        if hoods:
+            worn = Worn(self.background.copy(), np.zeros(shape, np.uint8), place, np.zeros(shape, np.uint8))
+            for hood in hoods:
+                self._wear(worn, *hood)
+            self._over(worn, self.behind)
+        else:
+            worn = Worn(self._bare.picture.copy(), self._bare.label.copy(), place, np.zeros(shape, np.uint8))
         for piece, piece_flat, known in outfit:
             for index, part in enumerate(piece_flat.parts):
-                if part.arm is None and part.name != "hood":
+                if part.shoulder is None and part.name != "hood":
                     self._wear(worn, piece, piece_flat, part, 1 + index if known else 0)
             if piece.attributes.category == "lower_body" and self.shoes:
                 self._over(worn, self.shoes)
@@ -213,11 +233,18 @@ class Scene:
         self._over(worn, self.arms)
         for piece, piece_flat, known in outfit:
             for index, part in enumerate(piece_flat.parts):
-                if part.arm is not None:
+                if part.shoulder is not None:
                     self._wear(worn, piece, piece_flat, part, 1 + index if known else 0)
         self._over(worn, self.front)
-        self._over(worn, self.hands)
         return worn
+
+    @cached_property
+    def _bare(self) -> Worn:
+        """Background, hair and skin that lie under every garment but a hood."""
+        shape = self.height, self.width
+        bare = Worn(self.background.copy(), np.zeros(shape, np.uint8), (), np.zeros(shape, np.uint8))
+        self._over(bare, self.behind)
+        return bare
 
     def _over(self, worn: Worn, layer: Canvas):
         """A layer over the picture. Where it is not opaque the label below stays: the pixel still shows what is there."""
@@ -269,7 +296,7 @@ class Scene:
     def _warp(self, garment: Garment, flat: Flat, part: Part) -> tuple:
         """A part as worn: its box, where its pixels come from (x, y in picture heights), the shaded cloth times its
         coverage, the coverage, and what it leaves of the picture below; () if it is outside the picture."""
-        place = (_place_sleeve if part.arm is not None else _place_panel)(self, garment, flat, part)
+        place = (_place_sleeve if part.shoulder is not None else _place_panel)(self, garment, flat, part)
         if place is None:
             return ()
         box, x, y, light = place
@@ -288,79 +315,71 @@ def _glow() -> np.ndarray:
     return (0.35 * np.minimum((columns - 0.375) ** 2 + (rows - 0.42) ** 2, 0.4))[..., None].astype(np.float32)
 
 
-def _box(scene: Scene, low: np.ndarray, high: np.ndarray):
-    """The pixels between two corners (picture heights) as slices, and their centres in body heights."""
-    size = np.array((scene.width, scene.height))
-    first = np.clip(np.floor(low * scene.height) - 2, 0, size).astype(int)
-    last = np.clip(np.ceil(high * scene.height) + 2, 0, size).astype(int)
-    if (last <= first).any():
-        return None
-    x = ((np.arange(first[0], last[0]) + 0.5) / scene.height - scene.frame.origin[0]) / scene.frame.scale
-    y = ((np.arange(first[1], last[1]) + 0.5) / scene.height - scene.frame.origin[1]) / scene.frame.scale
-    return (slice(first[1], last[1]), slice(first[0], last[0])), x.astype(np.float32)[None], y.astype(np.float32)[:, None]
+def _box(scene: Scene, low: np.ndarray, high: np.ndarray) -> tuple[slice, slice] | None:
+    """The pixels between two corners (body heights), as slices; None if they are outside the picture."""
+    (x0, y0), (x1, y1) = (scene.frame(corner) * scene.height for corner in (low, high))
+    rows = slice(max(int(y0) - 2, 0), min(int(y1) + 3, scene.height))
+    columns = slice(max(int(x0) - 2, 0), min(int(x1) + 3, scene.width))
+    return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
 
 
 _SLOPE = smooth((SHOULDER, 0.34), (1.0, 0.0), LEVELS)  # how much a panel follows the slope of the shoulders
-_SAG = smooth((0.3, HIP), (0.0, 1.0), LEVELS)  # and hangs lower in the middle, for the body is round
-_STEP = np.diff(LEVELS)
+_SAG = 0.006 * smooth((0.3, HIP), (0.0, 1.0), LEVELS)  # and hangs lower in the middle, for the body is round
+_SHOULDER_S = int(np.searchsorted(SLEEVE_S, -1e-9))
+_STEP = float(LEVELS[1] - LEVELS[0])
 
 
-def _at(v: np.ndarray, tables: np.ndarray) -> list[np.ndarray]:
-    """Every row of `tables` (K, 201), given at LEVELS, interpolated at `v` (N,): K columns (N, 1) float32.
+class _Grid:
+    """Where the rows and columns of a canvas lie on a body."""
 
-    As K calls of `np.interp`, which would look for the places of `v` K times.
-    """
-    place = np.searchsorted(LEVELS, v, side="right") - 1
-    inner = np.clip(place, 0, len(_STEP) - 1)
-    slopes = (tables[:, inner + 1] - tables[:, inner]) / _STEP[inner]
-    values = slopes * (v - LEVELS[inner]) + tables[:, inner]
-    below, beyond = place < 0, place >= len(_STEP)
-    if below.any():
-        values[:, below] = tables[:, :1]
-    if beyond.any():
-        values[:, beyond] = tables[:, -1:]
-    return list(values.astype(np.float32)[..., None])
+    def __init__(self, size: Size, frame: Frame, body: Body):
+        y = ((np.arange(size.height) + 0.5) / size.height - frame.origin[1]) / frame.scale
+        x = ((np.arange(size.width) + 0.5) / size.height - frame.origin[0]) / frame.scale
+        self.x, self.y = x.astype(np.float32)[None], y.astype(np.float32)[:, None]  # body heights
+        self.v = np.interp(y, body.measures["level"], LEVELS)  # heights on the average body
+        place = (self.v - LEVELS[0]) / _STEP
+        self._below = np.minimum(place.astype(int), len(LEVELS) - 2)
+        self._share = place - self._below
+
+    def at_rows(self, rows: slice, tables: np.ndarray) -> list[np.ndarray]:
+        """Every row of `tables` (K, 201), given at LEVELS, at so many rows of the canvas: K columns (N, 1) float32."""
+        below, share = self._below[rows], self._share[rows]
+        values = tables[:, below]
+        values += share * (tables[:, below + 1] - values)
+        return list(values.astype(np.float32)[..., None])
 
 
 def _place_panel(scene: Scene, garment: Garment, flat: Flat, part: Part):
     """Where the pixels of a panel lie in the flat garment: box, x and y in picture heights, and the light on them."""
-    body, frame = scene.body, scene.frame
+    body = scene.body
     if part.side:
-        left, right = garment.leg_edges(body, part.side, LEVELS)
+        left, right = garment.leg_edges(body, part.side)
     else:
-        left, right = garment.torso_edges(body, LEVELS)
-        left, right = _limit(scene, garment, left, right)
-    top = garment.top - 0.06
-    y_level = body.level(LEVELS)
-    inside = (top < LEVELS) & (garment.end + 0.03 > LEVELS)
-    low = frame((left[inside].min(), y_level[inside].min() - 0.01))
-    high = frame((right[inside].max(), y_level[inside].max() + 0.01))
-    located = _box(scene, low, high)
-    if located is None:
+        left, right = _limit(scene, garment, *garment.torso_edges(body))
+    level = body.measures["level"]
+    first, last = np.searchsorted(LEVELS, (garment.top - 0.06, garment.end + 0.03))
+    box = _box(scene, (left[first:last].min(), level[first] - 0.01), (right[first:last].max(), level[last - 1] + 0.01))
+    if box is None:
         return None
-    box, x, y = located
-    rows = y[:, 0]
-    v_row = np.interp(rows, y_level, LEVELS)
-    edges = np.stack((part.left, part.right))
-    after, before = np.roll(edges, -1, 1), np.roll(edges, 1, 1)
-    tables = np.concatenate(((left, right, _SLOPE, _SAG), edges, after, before))
-    left, right, slope_here, sag_here, fl, fr, fl_after, fr_after, fl_before, fr_before = _at(v_row, tables)
-    u = (x - left) / (right - left)
-    q = 2 * u - 1
-    slope = (0.5 * body.tilt) * (right - left) * slope_here
-    sag = 0.006 * sag_here
+    rows, columns = box
+    tables = np.zeros((8, len(LEVELS)))
+    tables[0], tables[1], tables[2], tables[3] = 0.5 * (left + right), 0.5 * (right - left), _SLOPE, _SAG
+    tables[4], tables[5] = 0.5 * (part.left + part.right), 0.5 * (part.right - part.left)
+    tables[6:, 1:-1] = (tables[4:6, 2:] - tables[4:6, :-2]) / (2 * _STEP)
+    middle, half, slope, sag, flat_middle, flat_half, middle_change, half_change = scene.grid.at_rows(rows, tables)
+    v_row = scene.grid.v[rows].astype(np.float32)[:, None]
+    q = (scene.grid.x[:, columns] - middle) / half  # -1 at the left edge, 1 at the right one
+    bulge = 1 - q * q
     if part.side:
-        slope, sag = 0.0 * slope, 0.3 * sag
-    dv = -slope * q - sag * (1 - q * q)
-    v = v_row.astype(np.float32)[:, None] + dv
-    if not part.side:
-        u = u + (0.09 * body.turn) * (1 - q * q)
-    step = 2 * float(LEVELS[1] - LEVELS[0])
-    gl, gr = (fl_after - fl_before) / step, (fr_after - fr_before) / step
-    fl, fr = fl + gl * dv, fr + gr * dv  # the flat edges at v, to first order
-    fx = fl + u * (fr - fl)
+        dv = (-0.3 * sag) * bulge
+    else:
+        dv = (-body.tilt * half * slope) * q - sag * bulge
+        q += (0.18 * body.turn) * bulge
+    v = v_row + dv
+    # the flat edges at v, to first order
+    fx = flat_middle + middle_change * dv + q * (flat_half + half_change * dv)
     fy = flat.origin[1].astype(np.float32) + np.float32(flat.scale) * v
-    return box, fx, fy, _folds(scene, garment, part, u, v)
+    return box, fx, fy, _folds(scene, garment, part, q, v, v_row)
 
 
 def _limit(scene: Scene, garment: Garment, left: np.ndarray, right: np.ndarray):
@@ -376,64 +395,66 @@ def _limit(scene: Scene, garment: Garment, left: np.ndarray, right: np.ndarray):
     def soft(edge, limit, sign):
         start = limit - sign * 0.02
         over = np.maximum(sign * (edge - start), 0.0)
+        if not over[below].any():
+            return edge
         return np.where(below & (over > 0), start + sign * 0.02 * np.tanh(over / 0.02), edge)
 
     return soft(left, low, -1), soft(right, high, 1)
 
 
 def _place_sleeve(scene: Scene, garment: Garment, flat: Flat, part: Part):
-    arm = scene.body.arms[0 if part.side < 0 else 1]
-    frame = scene.frame
-    half = garment.sleeve_half_width(arm, SLEEVE_S).astype(np.float32)
-    line, s_line = arm.line(24)
+    """`_place_panel` for a sleeve."""
+    arm, line, s_line, field, field_s, field_d = scene.arm_fields[0 if part.side < 0 else 1]
+    half = garment.sleeve_half_width(arm.radius)
     line = line[s_line <= garment.sleeve_end + 0.06]
     reach = half.max() + 0.004
-    located = _box(scene, frame(line.min(0) - reach), frame(line.max(0) + reach))
-    if located is None:
+    box = _box(scene, line.min(0) - reach, line.max(0) + reach)
+    if box is None:
         return None
-    box, x, y = located
-    s, d = arm.locate(x, y)
-    s = s.astype(np.float32)
-    step = float(SLEEVE_S[1] - SLEEVE_S[0])
-    index = np.clip((s - SLEEVE_S[0]) / step, 0, len(SLEEVE_S) - 1.001).astype(np.float32)
-    zero = np.zeros_like(index)
-    tables = np.stack((half, part.arm_half_width), -1).astype(np.float32)[None]
-    widths = cv2.remap(tables, index, zero, cv2.INTER_LINEAR)
-    q = (d / widths[..., 0]).astype(np.float32)
-    away = part.arm
-    flat_d = q * widths[..., 1]
+    inside = tuple(slice(mine.start - all_.start, mine.stop - all_.start) for mine, all_ in zip(box, field, strict=True))
+    s, d = field_s[inside], field_d[inside]
+    index = (s - np.float32(SLEEVE_S[0])) * np.float32(1 / (SLEEVE_S[1] - SLEEVE_S[0]))
+    tables = np.stack((half, part.half_width), -1).astype(np.float32)[None]
+    widths = cv2.remap(tables, index, np.zeros_like(index), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    q = d / widths[..., 0]
     # above the shoulder the sleeve's cap is round on every arm
-    wider = np.float32(np.interp(0, SLEEVE_S, part.arm_half_width) / np.interp(0, SLEEVE_S, half))
-    along = np.where(s > 0, np.float32(away.length), np.float32(arm.length) * wider) * s
-    across = np.array((-away.a[1], away.a[0]))
-    fx = (away.shoulder[0] + away.a[0] * along + across[0] * flat_d).astype(np.float32)
-    fy = (away.shoulder[1] + away.a[1] * along + across[1] * flat_d).astype(np.float32)
-    far = (np.abs(q) > 1.3) | (s < -0.35)
-    fx[far] = -9.0
-    light = 1.0 - 0.13 * np.clip(-q * part.side, 0, 1) ** 2 - 0.03 * q * q  # darker towards the body
+    length = math.hypot(*part.axis)
+    cap = arm.length / length * part.half_width[_SHOULDER_S] / half[_SHOULDER_S]
+    along = np.where(s > 0, s, np.float32(cap) * s)
+    across = q * (widths[..., 1] * np.float32(1 / length))
+    (x0, y0), (ax, ay) = part.shoulder.astype(np.float32), part.axis.astype(np.float32)
+    fx = x0 + ax * along - ay * across
+    fy = y0 + ay * along + ax * across
+    fx[(np.abs(q) > 1.3) | (s < -0.35)] = -9.0
+    towards_body = np.maximum(q * np.float32(-part.side), 0)
+    light = 1.0 - 0.13 * np.minimum(towards_body, 1) ** 2 - 0.03 * q * q
     bend = abs(arm.angle)
     if bend > 0.2 and garment.sleeve_end > 0.6:
         elbow = (arm.upper - arm.cut + 0.5 * arm.arc * bend) / arm.length
-        inner = np.clip(q * np.sign(arm.angle), 0, 1)
-        light = light - 0.16 * min(bend, 1.2) * inner * np.exp(-(((s - elbow) / 0.07) ** 2))
-    return box, fx, fy, light.astype(np.float32)
+        inner = np.minimum(np.maximum(q * np.float32(np.sign(arm.angle)), 0), 1)
+        light -= 0.16 * min(bend, 1.2) * inner * np.exp(-(((s - np.float32(elbow)) * np.float32(1 / 0.07)) ** 2))
+    return box, fx, fy, light
 
 
-def _folds(scene: Scene, garment: Garment, part: Part, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+def _folds(scene: Scene, garment: Garment, part: Part, q: np.ndarray, v: np.ndarray, v_row: np.ndarray) -> np.ndarray:
     """Light on a panel: round at the sides, and a few soft folds where this pose pulls this cut."""
     body = scene.body
-    q = 2 * u - 1
-    light = 1.0 - 0.10 * np.abs(q) ** 3 - 0.05 * np.clip(q - 0.2, 0, 1)
-
-    lowest, highest = v.min(1), v.max(1)
+    u = 0.5 * q + 0.5
+    edge = np.abs(q)
+    light = 1.0 - 0.10 * (edge * edge * edge)
+    light -= 0.05 * np.maximum(q - 0.2, 0)
+    rows = v_row[:, 0]
 
     def ridge(at_u, at_v, du, dv, lean, depth):
-        """Darkens `light` along a line, in the rows where that is more than a rounding error (exp(-19) of `depth`)."""
-        near = np.flatnonzero((highest > at_v - 4.36 * dv) & (lowest < at_v + 4.36 * dv))
-        if len(near):
-            rows = slice(near[0], near[-1] + 1)
-            a = (u[rows] - at_u) - lean * (v[rows] - at_v)
-            light[rows] -= depth * np.exp(-((a / du) ** 2) - ((v[rows] - at_v) / dv) ** 2)
+        """Darkens `light` along a line, in the rows where that is more than a rounding error; not if it is narrower than a
+        pixel."""
+        if scene.size.pixels(2 * dv * scene.frame.scale) < 1:
+            return
+        reach = 3 * dv + 0.015  # rows are not quite level on the body
+        near = slice(*np.searchsorted(rows, (at_v - reach, at_v + reach)))
+        b = v[near] - np.float32(at_v)
+        a = (u[near] - np.float32(at_u)) - np.float32(lean) * b
+        light[near] -= np.float32(depth) * np.exp(np.float32(-1 / du**2) * (a * a) - np.float32(1 / dv**2) * (b * b))
 
     category = garment.attributes.category
     if category != "lower_body":
@@ -448,12 +469,13 @@ def _folds(scene: Scene, garment: Garment, part: Part, u: np.ndarray, v: np.ndar
             ridge(0.5 + 0.4 * side, WAIST - 0.004, 0.1, 0.0065, 0.0, deep)
             ridge(0.5 + 0.37 * side, WAIST + 0.022, 0.12, 0.007, 0.0, 0.8 * deep)
     if category == "dresses" or garment.attributes.kind == "skirt":
-        deep = np.clip((v - WAIST - 0.03) / 0.2, 0, 1) * min(0.06 + 0.25 * garment.flare, 0.12)
+        deep = np.clip((v_row - WAIST - 0.03) / 0.2, 0, 1) * min(0.06 + 0.25 * garment.flare, 0.12)
         phase = 2.0 * body.turn + 30 * body.sway
-        light -= deep * (0.5 + 0.5 * np.cos(2 * np.pi * (4 * u) + phase)) ** 2
+        wave = 0.5 + 0.5 * np.cos(np.float32(8 * np.pi) * u + np.float32(phase))
+        light -= deep * (wave * wave)
     if part.side:
-        inner = -part.side * q
-        light -= 0.05 * np.clip(inner, 0, 1) ** 2
+        inner = np.minimum(np.maximum(-part.side * q, 0), 1)
+        light -= 0.05 * inner * inner
         ridge(0.5, KNEE, 0.4, 0.008, 0.0, 0.05)
         ridge(0.5 - 0.2 * part.side, CROTCH - 0.005, 0.3, 0.012, 0.0, 0.05)
         ridge(0.5, ANKLE - 0.012, 0.5, 0.006, 0.0, 0.06)
@@ -466,56 +488,60 @@ def _shrink(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
 
 
-def _shrink_labels(label: np.ndarray, factor: int, first: int) -> np.ndarray:
+_NEIGHBOURS = np.ones((3, 3), np.uint8)
+
+
+def _shrink_labels(label: np.ndarray, first: int) -> np.ndarray:
     """Labels at picture size. A pixel that shows any of label `first` (the garment), or ends where the garment does, has it:
     so every pixel that would look different with another garment is known to be one."""
-    height, width = label.shape[0] // factor, label.shape[1] // factor
-    small = np.ascontiguousarray(label[factor // 2 :: factor, factor // 2 :: factor])
-    wide = cv2.dilate(255 * (label == first).view(np.uint8), np.ones((3, 3), np.uint8))
-    touched = cv2.resize(wide, (width, height), interpolation=cv2.INTER_AREA) > 0
-    small[touched] = first
+    small = np.ascontiguousarray(label[FACTOR // 2 :: FACTOR, FACTOR // 2 :: FACTOR])
+    wide = cv2.dilate((label == first).view(np.uint8), _NEIGHBOURS)
+    small[_reduce(wide, np.maximum).view(bool)] = first
     return small
 
 
 def _shrink_grid(worn: Worn, flat: Flat, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """The warp at picture size, (H, W, 2) in [-1, 1] with corner centres at -1 and 1, and where it is valid."""
-    factor = worn.owner.shape[0] // height
-    low, high = (_reduce(worn.owner, factor, pick) for pick in (np.minimum, np.maximum))
-    place = np.stack([cv2.resize(p, (width, height), interpolation=cv2.INTER_AREA) for p in worn.place], -1)
-    canvas = worn.owner.shape[0]
-    rows = np.clip((place[..., 1] * canvas).astype(int), 0, flat.owner.shape[0] - 1)
-    columns = np.clip((place[..., 0] * canvas).astype(int), 0, flat.owner.shape[1] - 1)
-    valid = (low == high) & (low > 0) & (flat.owner[rows, columns] == low)
-    size = np.array((width, height), np.float32)
-    grid = (place * height - 0.5) * 2 / (size - 1) - 1
-    grid = np.where(valid[..., None], grid, 0)
-    return np.clip(_extend(grid.astype(np.float32), valid), -1, 1), valid
+    low, high = _reduce(worn.owner, np.minimum), _reduce(worn.owner, np.maximum)
+    place = _shrink(cv2.merge(worn.place), height, width)
+    rows, columns = np.nonzero((low == high) & (low > 0))
+    x, y = place[rows, columns].T
+    canvas_h, canvas_w = flat.owner.shape
+    there = flat.owner[
+        np.minimum(np.maximum(y * canvas_h, 0), canvas_h - 1).astype(int),
+        np.minimum(np.maximum(x * canvas_h, 0), canvas_w - 1).astype(int),
+    ]
+    seen = there == low[rows, columns]
+    valid = np.zeros((height, width), bool)
+    valid[rows[seen], columns[seen]] = True
+    scale = np.array((2 * height / (width - 1), 2 * height / (height - 1)), np.float32)
+    grid = place * scale - np.array((width / (width - 1), height / (height - 1)), np.float32)
+    grid *= valid[..., None]
+    return np.clip(_extend(grid, valid), -1, 1), valid
 
 
-def _reduce(values: np.ndarray, factor: int, pick) -> np.ndarray:
-    """The least or greatest value of each factor x factor block."""
-    rows = values[::factor]
-    for k in range(1, factor):
-        rows = pick(rows, values[k::factor])
-    columns = rows[:, ::factor]
-    for k in range(1, factor):
-        columns = pick(columns, rows[:, k::factor])
+def _reduce(values: np.ndarray, pick) -> np.ndarray:
+    """The least or greatest value of each FACTOR x FACTOR block."""
+    rows = values[::FACTOR]
+    for k in range(1, FACTOR):
+        rows = pick(rows, values[k::FACTOR])
+    columns = rows[:, ::FACTOR]
+    for k in range(1, FACTOR):
+        columns = pick(columns, rows[:, k::FACTOR])
     return columns
 
 
 def _extend(grid: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """The grid with invalid places filled from ever coarser averages of the valid ones."""
+    """The grid, 0 where it is not valid, with those places filled from ever coarser averages of the valid ones."""
     h, w = valid.shape
     if h < 2 or w < 2 or valid.all():
         return grid
-    weight = valid.astype(np.float32)
     half = (max(w // 2, 1), max(h // 2, 1))
-    mass = cv2.resize(weight, half, interpolation=cv2.INTER_AREA)
-    total = cv2.resize(grid * weight[..., None], half, interpolation=cv2.INTER_AREA)
+    mass = cv2.resize(valid.astype(np.float32), half, interpolation=cv2.INTER_AREA)
     known = mass > 1e-6
-    coarse = np.where(known[..., None], total / np.maximum(mass, 1e-6)[..., None], 0).astype(np.float32)
     if not known.any():
         return grid
-    coarse = _extend(coarse, known)
-    filled = cv2.resize(coarse, (w, h), interpolation=cv2.INTER_LINEAR)
-    return np.where(valid[..., None], grid, filled)
+    coarse = cv2.resize(grid, half, interpolation=cv2.INTER_AREA) / np.where(known, mass, 1)[..., None]
+    filled = cv2.resize(_extend(coarse, known), (w, h), interpolation=cv2.INTER_LINEAR)
+    np.copyto(filled, grid, where=valid[..., None])
+    return filled

@@ -12,7 +12,6 @@ Choices made here
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -20,7 +19,10 @@ import numpy as np
 from ladi_mini.wardrobe import letters
 from ladi_mini.wardrobe.canvas import (
     SHIFT,
+    SPILL,
     Colour,
+    Frame,
+    Size,
     band,
     curve,
     ellipse,
@@ -30,7 +32,6 @@ from ladi_mini.wardrobe.canvas import (
     shade,
     smooth,
     steps,
-    to_pixels,
 )  # fmt: skip
 from ladi_mini.wardrobe.captions import COLOURS, KINDS, PATTERNS, PRINTABLE, SLEEVES, UNWANTED, WORDLESS, Attributes
 from ladi_mini.wardrobe.people import (
@@ -82,6 +83,7 @@ NECK_SIZES = {  # half width and depth in body heights
     "crew": (0.036, 0.026), "v": (0.038, 0.062), "scoop": (0.047, 0.05), "square": (0.05, 0.042),
     "high": (0.032, 0.0), "collar": (0.034, 0.035), "hood": (0.038, 0.03),
 }  # fmt: skip
+TEXT_SIZES = (0.0, 0.105, 0.069, 0.051)  # heights of a print of so many characters, so that arms at rest do not hide it
 TROUSER_COLOURS = (
     "navy",
     "black",
@@ -100,8 +102,9 @@ TROUSER_COLOURS = (
 )
 
 
-_SLEEVE_KNOTS = np.linspace(0, 1, 41)
-_SLEEVE_EASE = smooth((0.0, 0.25, 1.0), (0.3, 1.0, 0.9), _SLEEVE_KNOTS)
+SLEEVE_S = np.linspace(-0.2, 1.1, 66)  # places along an arm, 0 at the shoulder and 1 at the wrist
+_SLEEVE_ARM = Arm(1, np.zeros(2), np.array((0.0, 1.0)), np.array((0.0, 2.0)), radius=1.0).half_width(SLEEVE_S)
+_SLEEVE_EASE = smooth((0.0, 0.25, 1.0), (0.3, 1.0, 0.9), np.clip(SLEEVE_S, 0, 1))
 AVERAGE, STRIDE, STRADDLE = Body(), Body(stance=0.076), Body(stance=0.125)  # legs apart, so that they lie side by side
 
 
@@ -160,24 +163,23 @@ class Garment:
             self._half_widths[body] = half
         return self._half_widths[body]
 
-    def torso_edges(self, body: Body, v) -> tuple[np.ndarray, np.ndarray]:
-        """x of the left and right edge (in the picture) of the one panel of a top, a dress or a skirt, at heights `v`."""
-        middle, half = body.middle(v), np.interp(v, LEVELS, self._half_width(body))
+    def torso_edges(self, body: Body) -> tuple[np.ndarray, np.ndarray]:
+        """x of the left and right edge (in the picture) of the one panel of a top, a dress or a skirt, at `LEVELS`."""
+        middle, half = body.measures["middle"], self._half_width(body)
         return middle - half, middle + half
 
-    def leg_edges(self, body: Body, side: int, v) -> tuple[np.ndarray, np.ndarray]:
-        """x of the left and right edge of one trouser leg's panel, which reaches to the middle above the crotch."""
-        ease = np.interp(v, LEVELS, self._leg_ease)
-        middle, axis = body.middle(v), body.leg_axis(side, v)
-        half = body.leg_half_width(v) + ease
-        outer = np.where(v < HIP, middle + side * (body.half_width(v) + ease), axis + side * half)
-        inner = np.where((v < CROTCH) | (side * (axis - side * half - middle) < 0), middle, axis - side * half)
+    def leg_edges(self, body: Body, side: int) -> tuple[np.ndarray, np.ndarray]:
+        """x of the left and right edge of one trouser leg's panel at `LEVELS`; above the crotch it reaches to the middle."""
+        ease, middle, axis = self._leg_ease, body.measures["middle"], body.measures["leg_axis", side]
+        half = body.measures["leg_half_width"] + ease
+        outer = np.where(LEVELS < HIP, middle + side * (body.measures["half_width"] + ease), axis + side * half)
+        inner = axis - side * half
+        inner = np.where((LEVELS < CROTCH) | (side * (inner - middle) < 0), middle, inner)
         return (outer, inner) if side < 0 else (inner, outer)
 
-    def sleeve_half_width(self, arm: Arm, s):
-        """Half a sleeve's width at `s` along the arm."""
-        ease = np.interp(s, _SLEEVE_KNOTS, _SLEEVE_EASE) * self.sleeve_ease
-        return arm.half_width(s) + ease
+    def sleeve_half_width(self, radius: float = Arm.radius) -> np.ndarray:
+        """Half a sleeve's width at `SLEEVE_S`, for an arm of that radius."""
+        return radius * _SLEEVE_ARM + self.sleeve_ease * _SLEEVE_EASE
 
 
 @dataclass
@@ -189,8 +191,9 @@ class Part:
     alpha: np.ndarray  # (h, w) uint8
     box: tuple[slice, slice]  # rows and columns that hold its coverage
     side: int = 0
-    arm: Arm | None = None  # in picture heights
-    arm_half_width: np.ndarray | None = None  # at SLEEVE_S, picture heights
+    shoulder: np.ndarray | None = None  # of a sleeve: where it begins,
+    axis: np.ndarray | None = None  # its direction times the arm's length
+    half_width: np.ndarray | None = None  # at SLEEVE_S; all in picture heights
     left: np.ndarray | None = None  # at LEVELS, picture heights
     right: np.ndarray | None = None
 
@@ -208,9 +211,6 @@ class Flat:
     print_box: np.ndarray  # x0, y0, x1, y1 in picture heights, zeros without a print
 
 
-SLEEVE_S = np.linspace(-0.2, 1.1, 66)
-
-
 def draw_garment(rng: np.random.Generator, category: str, quiet: bool = False) -> Garment:
     """A garment of `category` from `rng`; a quiet one (plain, no print) goes with another that is to be looked at."""
     kind = pick(rng, KINDS[category])
@@ -221,13 +221,13 @@ def draw_garment(rng: np.random.Generator, category: str, quiet: bool = False) -
     if kind in ("trousers", "shorts"):
         weights = np.array([0.5, 0.06, 0.15, 0.14, 0.06, 0.05, 0.04])
     if category == "upper_body":
-        weights[0] = 0.5
+        weights[0] = 0.9
     if kind == "hoodie":
         weights = np.array([0.5, 0.2, 0.0, 0.05, 0.0, 0.0, 0.25])
     pattern = PATTERNS[int(np.searchsorted(np.cumsum(weights) / weights.sum(), rng.uniform()))]
     text = ""
-    has_text = rng.uniform() < (0.78 if pattern == "plain" else 0.12 if pattern == "colour blocks" else 0.0)
-    length = pick(rng, (1, 1, 2, 2, 3, 4))
+    has_text = rng.uniform() < (0.88 if pattern == "plain" else 0.12 if pattern == "colour blocks" else 0.0)
+    length = pick(rng, (1, 1, 2, 2, 3, 3))
     letters_only = PRINTABLE[:26] if length == 1 else WORDLESS
     alphabet = letters_only if rng.uniform() < 0.65 else PRINTABLE[26:]
     symbols = "".join(pick(rng, alphabet) for _ in range(length))
@@ -242,7 +242,7 @@ def draw_garment(rng: np.random.Generator, category: str, quiet: bool = False) -
         "phase": rng.uniform(0, 1),
         "trim": bool(rng.uniform() < 0.3),
         "extra": bool(rng.uniform() < 0.5),
-        "text_size": (0.105, 0.085, 0.054, 0.041)[max(len(text), 1) - 1] * rng.uniform(0.92, 1.08),
+        "text_size": TEXT_SIZES[len(text)] * rng.uniform(0.92, 1.08),
     }
     fit = pick(rng, ("", "", "slim", "loose"))
     room = {"": 1.0, "slim": 0.55, "loose": 1.35}[fit]
@@ -298,36 +298,60 @@ def differ(a: Garment, b: Garment) -> bool:
 class _Brush:
     """Fills antialiased polygons, given in body heights, on pictures of one size."""
 
-    def __init__(self, height: int, scale: float, origin: np.ndarray):
-        self.height, self.scale, self.origin = height, scale, origin
+    def __init__(self, size: Size, frame: Frame):
+        self.size, self.frame = size, frame
 
     def __call__(self, image: np.ndarray, points, colour):
-        pixels = to_pixels(self.origin + self.scale * np.asarray(points), self.height)
+        pixels = self.frame.pixels(np.asarray(points), self.size.height)
         cv2.fillPoly(image, [pixels], colour, cv2.LINE_AA, SHIFT)
 
-    def cut(self, shape: tuple[int, int], *outlines) -> tuple[np.ndarray, tuple[slice, slice]]:
-        """The coverage of outlines, (h, w) uint8, and the box that holds it."""
-        alpha = np.zeros(shape, np.uint8)
+    def all(self, image: np.ndarray, outlines: np.ndarray, colour: Colour):
+        """Polygons (S, N, 2) of one colour, which may overlap."""
+        pixels = self.frame.pixels(outlines.reshape(-1, 2), self.size.height)
+        for outline in pixels.reshape(outlines.shape):
+            cv2.fillPoly(image, [outline], colour, cv2.LINE_AA, SHIFT)
+
+    def line(self, image: np.ndarray, points: np.ndarray, half_width: float, colour: Colour):
+        """A line through `points`, if it is wide enough to be seen."""
+        if self.shows(2 * half_width):
+            self(image, band(points, half_width), colour)
+
+    def bar(self, image: np.ndarray, top: float, bottom: float, colour: Colour, left: float = -0.5, right: float = 0.5):
+        """A rectangle, if it is wide enough to be seen."""
+        if self.shows(min(bottom - top, right - left)):
+            self(image, ((left, top), (right, top), (right, bottom), (left, bottom)), colour)
+
+    def shows(self, length: float) -> bool:
+        return self.size.shows(length * self.frame.scale)
+
+    def pixels(self, length: float) -> float:
+        """A length in body heights as pixels of the canvas."""
+        return length * self.frame.scale * self.size.height
+
+    def cut(self, *outlines) -> tuple[np.ndarray, tuple[slice, slice]]:
+        """The coverage of outlines, (h, w) uint8, and the box that holds it and all that is interpolated with it."""
+        h, w = self.size.shape
+        alpha = np.zeros((h, w), np.uint8)
         for outline in outlines:
             self(alpha, outline, 255)
-        points = (self.origin + self.scale * np.concatenate(outlines)) * self.height
-        x0, y0 = np.maximum(np.floor(points.min(0)).astype(int) - 2, 0)
-        x1, y1 = np.ceil(points.max(0)).astype(int) + 2
-        return alpha, (slice(y0, min(y1, shape[0])), slice(x0, min(x1, shape[1])))
+        x, y, width, height = cv2.boundingRect(self.frame.pixels(np.concatenate(outlines), h))
+        x0, y0, x1, y1 = (value >> SHIFT for value in (x, y, x + width, y + height))
+        return alpha, (slice(max(y0 - 3, 0), min(y1 + 4, h)), slice(max(x0 - 3, 0), min(x1 + 4, w)))
 
 
-def draw_flat(garment: Garment, height: int, width: int, photograph: bool = True) -> Flat:
-    """The garment lying flat on white, drawn at `height` x `width` canvas pixels.
+def draw_flat(garment: Garment, size: Size, photograph: bool = True) -> Flat:
+    """The garment lying flat on white, drawn on a canvas of `size`.
 
     `photograph=False` cuts the parts alone, which is all that a worn garment needs; the picture then stays white.
     """
     a = garment.attributes
+    height, width = size.shape
     aspect = width / height
     top = {"upper_body": 0.15, "dresses": 0.155, "lower_body": WAIST - 0.004}[a.category]
     if a.neckline in ("hood", "high"):
         top = 0.118 if a.neckline == "hood" else 0.135
     end = garment.end
-    half = max(np.abs(garment.torso_edges(AVERAGE, np.array((ARMPIT, end)))).max(), 0.1)
+    half = max(*np.interp((ARMPIT, end), LEVELS, garment.torso_edges(AVERAGE)[1]).tolist(), 0.1)
     if a.kind in ("trousers", "shorts"):
         half = 0.082 + 0.5 * 0.088 + garment.ease + garment.flare
     if a.sleeves == "long-sleeve":
@@ -335,13 +359,12 @@ def draw_flat(garment: Garment, height: int, width: int, photograph: bool = True
     elif a.sleeves == "short-sleeve":
         half = max(half, 0.196)
     scale = min(0.9 / (end - top), 0.93 * 0.5 * aspect / half)
-    origin = np.array((0.5 * aspect, 0.5 - 0.5 * scale * (top + end)))
-    brush = _Brush(height, scale, origin)
-    unit = scale * height  # pixels per body height
-    weight = _pattern(garment, height, width, unit, origin * height)
+    frame = Frame(scale, 0.5 * aspect, 0.5 - 0.5 * scale * (top + end))
+    brush = _Brush(size, frame)
+    weight = _pattern(garment, height, width, scale * height, frame.origin * height)
     table = _colour_table(garment)
     white, empty = np.full((height, width, 3), 255, np.uint8), np.zeros((height, width), np.uint8)
-    flat = Flat(white, empty, empty.copy(), [], scale, origin, np.zeros(4))
+    flat = Flat(white, empty, empty.copy(), [], scale, frame.origin, np.zeros(4))
     draw = {"upper_body": _cut_top, "dresses": _cut_top, "lower_body": _cut_skirt if a.kind == "skirt" else _cut_trousers}[
         a.category
     ]
@@ -371,10 +394,12 @@ def _soft(t: np.ndarray, duty: float, pixels: float) -> np.ndarray:
 def _pattern(garment: Garment, height: int, width: int, unit: float, origin: np.ndarray) -> np.ndarray:
     """How much of the second colour there is: (h, w) uint8, 0 first, 200 second, 255 third colour."""
     pattern, period = garment.attributes.pattern, garment.period
+    weight = np.zeros((height, width), np.uint8)
+    if pattern == "plain":
+        return weight
     y = (np.arange(height) + 0.5 - origin[1]) / unit / period + garment.phase
     x = (np.arange(width) + 0.5 - origin[0]) / unit / period + 0.5
     pixels = period * unit
-    weight = np.zeros((height, width), np.uint8)
     if pattern == "horizontal stripes":
         weight[:] = (200 * _soft(y, 0.45, pixels))[:, None]
     elif pattern == "vertical stripes":
@@ -405,23 +430,27 @@ def _scatter(weight: np.ndarray, pattern: str, pixels: float, origin: np.ndarray
         cv2.fillPoly(weight, list(fixed), value, cv2.LINE_AA, SHIFT)
 
     if pattern == "dots":
-        paint(centres[:, None] + ellipse((0, 0), (0.19 * pixels, 0.19 * pixels), 18), 200)
+        radius = 0.19 * pixels - SPILL
+        paint(centres[:, None] + ellipse((0, 0), (radius, radius), 18), 200)
         return
     size = pixels * np.where((row + column) % 2, 0.2, 0.28)[:, None]
     turn = 0.9 * ((row * 7 + column * 3) % 5)[:, None]
     t = np.linspace(0, 2 * np.pi, 35, endpoint=False)[None]
     petal = size * (0.62 + 0.38 * np.sqrt(np.abs(np.cos(2.5 * (t - turn)))))
+    petal -= SPILL
     paint(centres[:, None] + np.stack((petal * np.cos(t), petal * np.sin(t)), -1), 200)
-    paint(centres[:, None] + size[:, :, None] * ellipse((0, 0), (0.3, 0.3), 12), 255)
+    heart = np.maximum(0.3 * size - SPILL, 0.3)
+    paint(centres[:, None] + heart[:, :, None] * ellipse((0, 0), (1.0, 1.0), 12), 255)
+
+
+# how much of the first, second and third colour each of `_pattern`'s weights stands for
+_SHARES = np.stack([np.interp(np.arange(256), (0, 200, 255), values) for values in ((1, 0, 0), (0, 1, 0), (0, 0, 1))], 1)
 
 
 def _colour_table(garment: Garment) -> np.ndarray:
     """(256, 1, 3) uint8 for `_pattern`'s weights."""
-    first, second = np.array(garment.colour, float), np.array(garment.second, float)
-    third = np.array((242, 200, 92) if garment.attributes.second not in ("yellow", "mustard") else (250, 246, 236), float)
-    t = np.arange(256)[:, None]
-    table = np.where(t <= 200, first + (second - first) * t / 200, second + (third - second) * (t - 200) / 55)
-    return np.round(table).astype(np.uint8)[:, None]
+    third = (242, 200, 92) if garment.attributes.second not in ("yellow", "mustard") else (250, 246, 236)
+    return np.rint(_SHARES @ np.array((garment.colour, garment.second, third))).astype(np.uint8)[:, None]
 
 
 def _cloth(weight: np.ndarray, table: np.ndarray) -> np.ndarray:
@@ -476,12 +505,13 @@ def _cut_top(flat: Flat, garment: Garment, brush: _Brush, weight: np.ndarray, ta
     line = shade(garment.colour, 0.22)
     trim = garment.second if garment.trim else shade(garment.colour, 0.1)
     v = steps(0.192 if garment.sleeve_end else 0.262, garment.end, 40)
-    left, right = garment.torso_edges(body, v)
+    edges = garment.torso_edges(body)
+    left, right = (np.interp(v, LEVELS, edge) for edge in edges)
     neck = _neck_curve(garment)
     if garment.sleeve_end:
         shoulder = (
-            np.array(((-body.shoulder, 0.187), (-body.shoulder + 0.012, 0.176))),
-            np.array(((body.shoulder - 0.012, 0.176), (body.shoulder, 0.187))),
+            np.array(((-body.shoulder, 0.192), (-body.shoulder + 0.013, 0.1805))),
+            np.array(((body.shoulder - 0.013, 0.1805), (body.shoulder, 0.192))),
         )
     else:
         strap = max(garment.neck_width + 0.026, 0.07)
@@ -499,19 +529,19 @@ def _cut_top(flat: Flat, garment: Garment, brush: _Brush, weight: np.ndarray, ta
         rim[:, 1] += (0.024 if a.neckline == "high" else 0.009) * (1.0 if even else 0.6 + 0.4 * from_end)
         rim[:, 0] *= 1.18
         brush(image, np.concatenate((neck, rim[::-1])), trim)
-        brush(image, band(rim, 0.0009), line)
+        brush.line(image, rim, 0.0009, line)
     hem = garment.end
-    brush(image, ((-0.5, hem - 0.0125), (0.5, hem - 0.0125), (0.5, hem - 0.011), (-0.5, hem - 0.011)), line)
+    brush.bar(image, hem - 0.0125, hem - 0.011, line)
     if a.kind == "hoodie":
-        brush(image, ((-0.5, hem - 0.03), (0.5, hem - 0.03), (0.5, hem + 0.01), (-0.5, hem + 0.01)), trim)
-        brush(image, ((-0.5, hem - 0.031), (0.5, hem - 0.031), (0.5, hem - 0.0295), (-0.5, hem - 0.0295)), line)
+        brush.bar(image, hem - 0.03, hem + 0.01, trim)
+        brush.bar(image, hem - 0.031, hem - 0.0295, line)
         pocket = np.array(((-0.04, 0.41), (0.04, 0.41), (0.064, 0.46), (0.064, 0.495), (-0.064, 0.495), (-0.064, 0.46)))
         brush(image, pocket, shade(garment.colour, 0.05))
-        brush(image, band(np.concatenate((pocket, pocket[:1])), 0.0011), line)
+        brush.line(image, np.concatenate((pocket, pocket[:1])), 0.0011, line)
     if a.neckline == "collar":
-        brush(image, ((-0.0095, 0.16), (0.0095, 0.16), (0.0095, hem), (-0.0095, hem)), shade(garment.colour, 0.035))
+        brush.bar(image, 0.16, hem, shade(garment.colour, 0.035), -0.0095, 0.0095)
         for x in (-0.0095, 0.0095):
-            brush(image, ((x - 0.0006, 0.19), (x + 0.0006, 0.19), (x + 0.0006, hem), (x - 0.0006, hem)), line)
+            brush.bar(image, 0.19, hem, line, x - 0.0006, x + 0.0006)
         plain_button = mix(garment.colour, (250, 250, 248), 0.75) if sum(garment.colour) < 480 else shade(garment.colour, 0.4)
         button = garment.second if garment.trim else plain_button
         for y in np.linspace(0.215, hem - 0.035, 6):
@@ -524,16 +554,16 @@ def _cut_top(flat: Flat, garment: Garment, brush: _Brush, weight: np.ndarray, ta
     if garment.extra and a.kind in ("buttoned shirt", "t-shirt") and not a.text:
         pocket = np.array(((0.03, 0.262), (0.062, 0.262), (0.062, 0.293), (0.046, 0.301), (0.03, 0.293)))
         brush(image, pocket, shade(garment.colour, 0.05))
-        brush(image, band(np.concatenate((pocket, pocket[:1])), 0.0009), line)
+        brush.line(image, np.concatenate((pocket, pocket[:1])), 0.0009, line)
     if a.category == "dresses":
         belt = garment.second if garment.trim else shade(garment.colour, 0.12)
         wide = 0.008 if garment.extra else 0.0012
-        brush(image, ((-0.5, WAIST - wide), (0.5, WAIST - wide), (0.5, WAIST + wide), (-0.5, WAIST + wide)), belt)
+        brush.bar(image, WAIST - wide, WAIST + wide, belt)
     if a.kind == "hoodie":
         string = (244, 242, 236) if sum(garment.colour) < 600 else shade(garment.colour, 0.4)
         for side in (-1, 1):
             cord = curve(((side * 0.012, 0.19), (side * 0.014, 0.22), (side * 0.012, 0.262)), 4)
-            brush(image, band(cord, 0.0018), string)
+            brush.line(image, cord, 0.0018, string)
     _print(flat, garment, image, brush)
     if a.neckline == "hood":
         hood_image = image.copy()
@@ -557,15 +587,16 @@ def _cut_top(flat: Flat, garment: Garment, brush: _Brush, weight: np.ndarray, ta
             ((-0.036, 0.166), (-0.041, 0.151), (-0.03, 0.139), (0, 0.1345), (0.03, 0.139), (0.041, 0.151), (0.036, 0.166)), 4
         )
         brush(hood_image, inner, shade(garment.colour, 0.2))
-        left, right = garment.torso_edges(body, LEVELS)
-        _panel(flat, "hood", hood_image, brush.cut(weight.shape, hood), left, right)
+        _panel(flat, "hood", hood_image, brush.cut(hood), *edges)
     elif a.neckline != "high":
         _draw_inside(flat, garment, brush)
-    left, right = garment.torso_edges(body, LEVELS)
-    _panel(flat, "torso", image, brush.cut(weight.shape, *outlines), left, right)
+    _panel(flat, "torso", image, brush.cut(*outlines), *edges)
     if garment.sleeve_end:
         for side in (-1, 1):
             _cut_sleeve(flat, garment, brush, weight, table, side, line, trim)
+
+
+_CAP = np.linspace(np.pi, 0, 14)[1:-1]  # angles of the points of a sleeve's round top
 
 
 def _cut_sleeve(
@@ -573,32 +604,34 @@ def _cut_sleeve(
 ):
     angle = 0.27 if garment.attributes.sleeves == "long-sleeve" else 0.6
     body = AVERAGE
-    shoulder = np.array((side * (body.shoulder - 0.012), SHOULDER + 0.015))
+    shoulder = np.array((side * (body.shoulder - 0.015), SHOULDER + 0.021))
     direction = np.array((side * np.sin(angle), np.cos(angle)))
-    arm = Arm(side, shoulder, shoulder + 0.165 * direction, shoulder + 0.313 * direction)
-    half = garment.sleeve_half_width(arm, SLEEVE_S)
+    half = garment.sleeve_half_width()
     height, width = weight.shape
-    pivot = (flat.origin + flat.scale * shoulder) * height - 0.5
-    turn = cv2.getRotationMatrix2D((float(pivot[0]), float(pivot[1])), float(np.degrees(side * angle)), 1.0)
-    turned = (
-        weight
-        if garment.attributes.pattern == "plain"
-        else cv2.warpAffine(weight, turn, (width, height), borderMode=cv2.BORDER_REFLECT)
-    )
+    turned = weight
+    if garment.attributes.pattern != "plain":
+        pivot = (brush.frame(shoulder) * height - 0.5).tolist()
+        turn = cv2.getRotationMatrix2D(pivot, float(np.degrees(side * angle)), 1.0)
+        turned = cv2.warpAffine(weight, turn, (width, height), borderMode=cv2.BORDER_REFLECT)
     end = garment.sleeve_end
     s = steps(0.0, end, 16)
     along = shoulder + 0.313 * s[:, None] * direction
     across = np.array((-direction[1], direction[0]))
     w = np.interp(s, SLEEVE_S, half)
-    cap_t = steps(np.pi, 0, 12)[1:-1]
-    cap = shoulder + w[0] * np.cos(cap_t)[:, None] * across * -1 - 1.02 * w[0] * np.sin(cap_t)[:, None] * direction
+    aside, up = np.cos(_CAP)[:, None], np.sin(_CAP)[:, None]
+    cap = shoulder - w[0] * (aside * across + 1.02 * up * direction)
     outline = np.concatenate(((along - across * w[:, None])[::-1], cap[::-1], along + across * w[:, None]))
-    alpha, box = brush.cut(weight.shape, outline)
+    alpha, box = brush.cut(outline)
     image = np.empty((height, width, 3), np.uint8)
     image[box] = _cloth(turned[box], table)
-    brush(image, band(cap, 0.0012), line)
+    # the seam: along the cap outside, but inside it falls flatly to the armpit, as a set-in sleeve's does
+    flat_power = np.where(side * aside < 0, 1.6, 1.0)
+    aside, up = np.sign(aside) * np.abs(aside) ** flat_power, up**flat_power
+    brush.line(image, shoulder - w[0] * (aside * across + 1.02 * up * direction), 0.0012, line)
 
     def bar(s0, s1, colour):
+        if not brush.shows(0.313 * (s1 - s0)):
+            return
         a, b = shoulder + 0.313 * s0 * direction, shoulder + 0.313 * s1 * direction
         brush(image, (a - 0.1 * across, a + 0.1 * across, b + 0.1 * across, b - 0.1 * across), colour)
 
@@ -609,10 +642,9 @@ def _cut_sleeve(
         if garment.trim:
             bar(end - 0.035, end + 0.02, trim)
         bar(end - 0.04, end - 0.035, line)
-    placed = Arm(side, *(flat.origin + flat.scale * p for p in (arm.shoulder, arm.elbow, arm.wrist)))
-    flat.parts.append(
-        Part("right_sleeve" if side < 0 else "left_sleeve", image, alpha, box, side, arm=placed, arm_half_width=half * flat.scale)
-    )
+    name = "right_sleeve" if side < 0 else "left_sleeve"
+    axis = 0.313 * flat.scale * direction
+    flat.parts.append(Part(name, image, alpha, box, side, brush.frame(shoulder), axis, half * flat.scale))
 
 
 def _print(flat: Flat, garment: Garment, image: np.ndarray, brush: _Brush):
@@ -623,14 +655,9 @@ def _print(flat: Flat, garment: Garment, image: np.ndarray, brush: _Brush):
     unit = garment.text_size / 6.0
     middle = 0.315 if garment.attributes.kind != "hoodie" else 0.325
     corner = np.array((-0.5 * letters.extent(text) * unit, middle - 3 * unit))
-    colour = COLOURS[garment.attributes.text_colour]
-    pen = 0.62 * unit
-    for stroke in letters.strokes(text):
-        points = corner + unit * stroke
-        for a, b in pairwise(points):
-            brush(image, band(np.stack((a, b)), pen), colour)
-        for p in points:
-            brush(image, ellipse(p, (pen, pen), points=12), colour)
+    pen = letters.PEN * unit
+    thin = max(letters.PEN - 0.5 * SPILL / brush.pixels(unit), 0.45)  # half of the spill stays: small prints are to be read
+    brush.all(image, corner + unit * letters.outlines(text, thin), COLOURS[garment.attributes.text_colour])
     box = np.array((corner - pen, corner + unit * np.array((letters.extent(text), 6.0)) + pen))
     flat.print_box = (flat.origin + flat.scale * box).reshape(4)
 
@@ -640,23 +667,23 @@ def _cut_skirt(flat: Flat, garment: Garment, brush: _Brush, weight: np.ndarray, 
     image = _cloth(weight, table)
     line = shade(garment.colour, 0.22)
     v = steps(WAIST, garment.end, 40)
-    left, right = garment.torso_edges(body, v)
-    cut = brush.cut(weight.shape, np.concatenate((points_of(left, v)[::-1], points_of(right, v))))
-    if garment.extra:
+    edges = garment.torso_edges(body)
+    left, right = (np.interp(v, LEVELS, edge) for edge in edges)
+    cut = brush.cut(np.concatenate((points_of(left, v)[::-1], points_of(right, v))))
+    if garment.extra and brush.shows(0.003):
         for u in steps(0.12, 0.88, 7):
             fold = points_of(left + u * (right - left), v)[3:]
             brush(image, band(fold, steps(0.0006, 0.0022, len(fold))), shade(garment.colour, 0.12))
     _waistband(image, garment, brush, line)
     hem = garment.end
-    brush(image, ((-0.5, hem - 0.0125), (0.5, hem - 0.0125), (0.5, hem - 0.011), (-0.5, hem - 0.011)), line)
-    left, right = garment.torso_edges(body, LEVELS)
-    _panel(flat, "torso", image, cut, left, right)
+    brush.bar(image, hem - 0.0125, hem - 0.011, line)
+    _panel(flat, "torso", image, cut, *edges)
 
 
 def _waistband(image: np.ndarray, garment: Garment, brush: _Brush, line: Colour):
     colour = garment.second if garment.trim else shade(garment.colour, 0.08)
-    brush(image, ((-0.5, WAIST - 0.05), (0.5, WAIST - 0.05), (0.5, WAIST + 0.017), (-0.5, WAIST + 0.017)), colour)
-    brush(image, ((-0.5, WAIST + 0.0165), (0.5, WAIST + 0.0165), (0.5, WAIST + 0.0178), (-0.5, WAIST + 0.0178)), line)
+    brush.bar(image, WAIST - 0.05, WAIST + 0.017, colour)
+    brush.bar(image, WAIST + 0.0165, WAIST + 0.0178, line)
 
 
 def _cut_trousers(flat: Flat, garment: Garment, brush: _Brush, weight: np.ndarray, table: np.ndarray):
@@ -666,19 +693,20 @@ def _cut_trousers(flat: Flat, garment: Garment, brush: _Brush, weight: np.ndarra
     crotch = CROTCH
     _waistband(image, garment, brush, line)
     brush(image, ellipse((0, WAIST + 0.0085), (0.004, 0.004), points=12), shade(garment.colour, 0.4))
-    brush(image, ((-0.0006, WAIST + 0.018), (0.0006, WAIST + 0.018), (0.0006, crotch + 0.01), (-0.0006, crotch + 0.01)), line)
-    brush(image, band(curve(((0.016, WAIST + 0.018), (0.0155, 0.45), (0.012, 0.475), (0, 0.488)), 4), 0.0007), line)
+    brush.bar(image, WAIST + 0.018, crotch + 0.01, line, -0.0006, 0.0006)
+    brush.line(image, curve(((0.016, WAIST + 0.018), (0.0155, 0.45), (0.012, 0.475), (0, 0.488)), 4), 0.0007, line)
     for side in (-1, 1):
-        brush(image, band(curve(((side * 0.045, WAIST + 0.018), (side * 0.052, 0.425), (side * 0.092, 0.452)), 4), 0.0011), line)
+        pocket = curve(((side * 0.045, WAIST + 0.018), (side * 0.052, 0.425), (side * 0.092, 0.452)), 4)
+        brush.line(image, pocket, 0.0011, line)
     hem = garment.end
-    brush(image, ((-0.5, hem - 0.0145), (0.5, hem - 0.0145), (0.5, hem - 0.013), (-0.5, hem - 0.013)), line)
+    brush.bar(image, hem - 0.0145, hem - 0.013, line)
     for side, name in ((-1, "right_leg"), (1, "left_leg")):
         v = steps(WAIST, hem, 50)
-        left, right = garment.leg_edges(body, side, v)
+        edges = garment.leg_edges(body, side)
+        left, right = (np.interp(v, LEVELS, edge) for edge in edges)
         if side < 0:
             right = right + 0.0012 * (v < crotch)
         else:
             left = left - 0.0012 * (v < crotch)
-        cut = brush.cut(weight.shape, np.concatenate((points_of(left, v)[::-1], points_of(right, v))))
-        left, right = garment.leg_edges(body, side, LEVELS)
-        _panel(flat, name, image, cut, left, right, side)
+        cut = brush.cut(np.concatenate((points_of(left, v)[::-1], points_of(right, v))))
+        _panel(flat, name, image, cut, *edges, side)

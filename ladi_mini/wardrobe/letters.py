@@ -1,9 +1,12 @@
 """Letters and digits as strokes, so that what is printed on a garment is the same on every machine.
 
 Choices made here
-- A glyph is a few polylines on a grid of 4 x 6 units, y down; OpenCV draws them with a round pen, like a sports print.
+- A glyph is a few polylines on a grid of 4 x 6 units, y down, drawn with a round pen, like a sports print.
 - Only `captions.PRINTABLE`: capital letters and digits.
 """
+
+from functools import cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -45,7 +48,8 @@ _GLYPHS = {
     "8": "10 01 02 13 33 44 45 36 16 05 04 13|33 42 41 30 10",
     "9": "06 26 44 41 30 10 01 02 13 33 42",
 }
-ADVANCE = 5.6  # units from one glyph to the next
+ADVANCE = 5.4  # units from one glyph to the next
+PEN = 0.62  # half the pen's width in units
 
 
 def strokes(text: str) -> list[np.ndarray]:
@@ -56,6 +60,30 @@ def strokes(text: str) -> list[np.ndarray]:
             points = np.array([(int(p[0]), int(p[1])) for p in line.split()], float)
             lines.append(points + np.array((place * ADVANCE, 0.0)))
     return lines
+
+
+@cache
+def _pen_strokes(character: str) -> tuple[np.ndarray, np.ndarray]:
+    """For each straight piece of a glyph the points (S, 14, 2) of an outline around it: where they are with a pen of no width,
+    and which way a pen moves them."""
+    turn = np.linspace(0.5 * np.pi, 1.5 * np.pi, 7)
+    cap = np.stack((np.cos(turn), np.sin(turn)), 1)  # the round end at the first point of a piece that goes along x
+    places, ways = [], []
+    for a, b in (piece for line in strokes(character) for piece in pairwise(line)):
+        c, s = (b - a) / np.hypot(*(b - a))
+        end = cap @ np.array(((c, s), (-s, c)))
+        places.append(np.repeat((a, b), len(cap), axis=0))
+        ways.append(np.concatenate((end, -end)))
+    return np.array(places), np.array(ways)
+
+
+def outlines(text: str, pen: float = PEN) -> np.ndarray:
+    """(S, 14, 2): polygons in glyph units that together cover what a pen of half width `pen` writes."""
+    written = []
+    for place, character in enumerate(text):
+        places, ways = _pen_strokes(character)
+        written.append(places + pen * ways + np.array((place * ADVANCE, 0.0)))
+    return np.concatenate(written)
 
 
 def extent(text: str) -> float:

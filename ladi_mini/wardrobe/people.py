@@ -9,14 +9,17 @@ Choices made here
 - Left and right are the person's own; the person faces us, so the right side is at smaller x.
 """
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import cv2
 import numpy as np
 
 from ladi_mini.wardrobe.canvas import (
     Canvas,
     Colour,
+    Frame,
     band,
     curve,
     ellipse,
@@ -27,7 +30,6 @@ from ladi_mini.wardrobe.canvas import (
     skin_shade,
     smooth,
     steps,
-    to_pixels,
 )  # fmt: skip
 
 # heights on the average body
@@ -68,10 +70,11 @@ class Arm:
 
     def __post_init__(self):
         first, second = self.elbow - self.shoulder, self.wrist - self.elbow
-        self.upper, self.fore = float(np.hypot(*first)), float(np.hypot(*second))
+        self.upper, self.fore = math.hypot(*first), math.hypot(*second)
         self.a, self.b = first / self.upper, second / self.fore
-        self.angle = float(np.arctan2(self.a[0] * self.b[1] - self.a[1] * self.b[0], self.a @ self.b))
-        half = max(abs(np.tan(0.5 * self.angle)), 1e-3)
+        (ax, ay), (bx, by) = self.a.tolist(), self.b.tolist()
+        self.angle = math.atan2(ax * by - ay * bx, ax * bx + ay * by)
+        half = max(abs(math.tan(0.5 * self.angle)), 1e-3)
         self.arc = min(0.11, 0.45 * min(self.upper, self.fore) / half) if abs(self.angle) > 0.02 else 0.0
         self.cut = self.arc * half  # how far from the elbow the arc begins
         self.length = self.upper + self.fore - 2 * self.cut + self.arc * abs(self.angle)
@@ -94,28 +97,35 @@ class Arm:
         on_arc = centre + c * radial + n * np.array((-radial[1], radial[0]))
         return np.where((length <= straight)[:, None], first, np.where((length >= straight + turned)[:, None], last, on_arc)), s
 
+    @cached_property
+    def middle(self) -> tuple[np.ndarray, np.ndarray]:
+        """`line` at its usual number of points, computed once."""
+        return self.line()
+
     def locate(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where points lie along the arm: `s` (0 shoulder, 1 wrist, beyond too) and the signed distance from its middle.
 
         The exact inverse of `line`: of two straight pieces and an arc, the nearest piece that faces the point.
         """
-        (ax, ay), (bx, by) = self.a, self.b
+        # plain numbers, so that points given in 32 bits are handled in 32 bits
+        (x0, y0), (x1, y1) = self.shoulder.tolist(), self.wrist.tolist()
+        (ax, ay), (bx, by) = self.a.tolist(), self.b.tolist()
         straight = self.upper - self.cut
         sign = 1.0 if self.angle >= 0 else -1.0
-        px, py = x - self.shoulder[0], y - self.shoulder[1]
+        px, py = x - x0, y - y0
         along, distance = px * ax + py * ay, ax * py - ay * px
-        qx, qy = x - self.wrist[0], y - self.wrist[1]
+        qx, qy = x - x1, y - y1
         along_b, distance_b = qx * bx + qy * by + self.length, bx * qy - by * qx
         end = self.length - (self.fore - self.cut)
         on_b = (along_b > end) & ((along > straight) | (np.abs(distance_b) < np.abs(distance)))
         s, d = np.where(on_b, along_b, along), np.where(on_b, distance_b, distance)
         if self.arc > 0.0:
-            normal = sign * np.array((-ay, ax))
-            centre = self.elbow - self.cut * self.a + self.arc * normal
-            rx, ry = x - centre[0], y - centre[1]
+            nx, ny = -sign * ay, sign * ax
+            centre_x, centre_y = x0 + straight * ax + self.arc * nx, y0 + straight * ay + self.arc * ny
+            rx, ry = x - centre_x, y - centre_y
             in_arc = (along > straight) & (along_b < end)
             radius = np.sqrt(rx * rx + ry * ry)
-            phi = np.arctan2(sign * (-normal[0] * ry + normal[1] * rx), -normal[0] * rx - normal[1] * ry)
+            phi = np.arctan2(sign * (ny * rx - nx * ry), -nx * rx - ny * ry)
             s = np.where(in_arc, straight + self.arc * phi, s)
             d = np.where(in_arc, sign * (self.arc - radius), d)
         return s / self.length, d
@@ -159,8 +169,8 @@ class Body:
     smile: float = 0.5  # 0 serious, 1 a smile
 
     @cached_property
-    def _tables(self) -> dict:
-        """The measures at `LEVELS`, from which all else is interpolated."""
+    def measures(self) -> dict:
+        """The measures below at `LEVELS`, from which all else is interpolated."""
         v = LEVELS
         average = (TOP, CHIN, NECK, ARMPIT, WAIST, HIP, CROTCH, KNEE, ANKLE, 1.0)
         hip = self.hip
@@ -180,23 +190,23 @@ class Body:
 
     def level(self, v):
         """The y of this body where the average body has height `v`."""
-        return np.interp(v, LEVELS, self._tables["level"])
+        return np.interp(v, LEVELS, self.measures["level"])
 
     def middle(self, v):
         """The x of the spine at height `v`, and of the line between the legs below it."""
-        return np.interp(v, LEVELS, self._tables["middle"])
+        return np.interp(v, LEVELS, self.measures["middle"])
 
     def half_width(self, v):
         """Half the torso's width at height `v`, arms not counted."""
-        return np.interp(v, LEVELS, self._tables["half_width"])
+        return np.interp(v, LEVELS, self.measures["half_width"])
 
     def leg_axis(self, side: int, v):
         """The x of a leg's middle at height `v`, from the hip down."""
-        return np.interp(v, LEVELS, self._tables["leg_axis", side])
+        return np.interp(v, LEVELS, self.measures["leg_axis", side])
 
     def leg_half_width(self, v):
         """Half a leg's width at height `v`."""
-        return np.interp(v, LEVELS, self._tables["leg_half_width"])
+        return np.interp(v, LEVELS, self.measures["leg_half_width"])
 
 
 def bend_arm(side: int, shoulder, upper: float, fore: float, target, outward: float = 1.0):
@@ -270,7 +280,7 @@ def _draw_arms(rng: np.random.Generator, body: Body, build: float) -> tuple[Arm,
     radius = 0.0255 * (0.45 + 0.55 * build)
     for side in (-1, 1):
         slope = body.tilt * side * body.shoulder
-        shoulder = np.array((body.lean + side * (body.shoulder - 0.012), body.level(SHOULDER) - 0.0105 + radius + slope))
+        shoulder = np.array((body.lean + side * (body.shoulder - 0.015), body.level(SHOULDER) - 0.0045 + radius + slope))
         kind = pose
         if pose in ("hip", "front") and side != first:
             kind = "down"
@@ -289,16 +299,6 @@ def _draw_arms(rng: np.random.Generator, body: Body, build: float) -> tuple[Arm,
             elbow, wrist = bend_arm(side, shoulder, upper, fore, target)
         sides.append(Arm(side, shoulder, elbow, wrist, radius))
     return tuple(sides)
-
-
-class Frame:
-    """Where a body stands in a picture: picture = origin + scale * body, both in picture heights."""
-
-    def __init__(self, scale: float, x: float, y: float):
-        self.scale, self.origin = scale, np.array((x, y))
-
-    def __call__(self, points) -> np.ndarray:
-        return self.origin + self.scale * np.asarray(points, float)
 
 
 def keypoints(body: Body, frame: Frame) -> np.ndarray:
@@ -328,28 +328,28 @@ class Head:
         self.turn = 0.012 * body.head_turn  # how far features move
         self.face_shape = body.face_shape
 
-    def place(self, points, turned: bool = True) -> np.ndarray:
-        """Points on the head, body heights; those of features are `turned`, those of its outline are not."""
+    def place(self, points, turned: float | np.ndarray = 1.0) -> np.ndarray:
+        """Points on the head, body heights; those of features are `turned` (1), those of its outline are not (0)."""
         p = np.array(points, float)
-        if turned:
-            p[:, 0] += self.turn * (1 - (p[:, 0] / 0.05) ** 2).clip(0, 1)
-        p[:, 0] *= self.face_shape
+        x = p[:, 0]
+        x += (self.turn * turned) * np.maximum(1 - (20 * x) ** 2, 0)
+        x *= self.face_shape
         return self.centre + p @ self.rotation
 
 
-def draw_skin(canvas: Canvas, body: Body, frame: Frame):
+LEGS, TORSO = slice(88, 192, 3), slice(34, 103, 2)  # of LEVELS: from the hips to the ankles, from the shoulders to the crotch
+
+
+def draw_skin(canvas: Canvas, body: Body):
     """Legs, torso and neck: what garments lie on."""
     dark = skin_shade(body.skin, 0.13)
-    v = steps(HIP - 0.01, 0.975, 40)
-    y, w = body.level(v), body.leg_half_width(v)
+    y, w = body.measures["level"][LEGS], body.measures["leg_half_width"][LEGS]
     for side, label in ((-1, "right_leg"), (1, "left_leg")):
-        x = body.leg_axis(side, v)
-        canvas.fill(frame(np.concatenate((points_of(x - w, y), points_of(x + w, y)[::-1]))), body.skin, LABEL[label])
-        inner = x - side * w * 0.5
-        edge = x - side * w
-        canvas.fill(frame(np.concatenate((points_of(inner, y), points_of(edge, y)[::-1]))), dark)
-    v = steps(SHOULDER, CROTCH, 24)
-    y, w, x = body.level(v), body.half_width(v), body.middle(v)
+        x = body.measures["leg_axis", side][LEGS]
+        edge, inner = points_of(x - side * w, y), points_of(x - 0.5 * side * w, y)
+        canvas.fill(np.concatenate((edge, points_of(x + side * w, y)[::-1])), body.skin, LABEL[label])
+        canvas.fill(np.concatenate((inner, edge[::-1])), dark)
+    y, w, x = (body.measures[name][TORSO] for name in ("level", "half_width", "middle"))
     n, lean = body.neck, body.lean
     slope = np.array(((n * 1.9, 0.171), (n * 1.1, 0.156), (n, 0.12), (-n, 0.12), (-n * 1.1, 0.156), (-n * 1.9, 0.171)))
     slope[:, 0] += lean
@@ -358,23 +358,22 @@ def draw_skin(canvas: Canvas, body: Body, frame: Frame):
     outline = np.concatenate((points_of(x - w, y), points_of(x + w, y)[::-1], neck))
     fade = np.interp(outline[:, 1], (0.15, 0.1501, 0.19, 0.3), (0.0, 1.0, 1.0, 0.0))  # the neck stays upright
     outline[:, 1] += body.tilt * (outline[:, 0] - lean) * fade
-    canvas.fill(frame(outline), body.skin, LABEL["neck"])
-    draw_neck_shadow(canvas, body, frame)
+    canvas.fill(outline, body.skin, LABEL["neck"])
+    draw_neck_shadow(canvas, body)
     bone = body.level(0.186)
-    for side in (-1, 1):
+    for side in (-1, 1) if canvas.shows(0.0024) else ():
         points = [(lean + 0.012 * side, bone + 0.004), (lean + 0.035 * side, bone - 0.002), (lean + 0.06 * side, bone - 0.004)]
         line = curve(points, 3)
-        canvas.fill(frame(band(line, np.array((0.0004, *[0.0012] * (len(line) - 2), 0.0004)))), dark)
+        canvas.fill(band(line, np.array((0.0004, *[0.0012] * (len(line) - 2), 0.0004))), dark)
 
 
-def draw_neck_shadow(canvas: Canvas, body: Body, frame: Frame):
+def draw_neck_shadow(canvas: Canvas, body: Body):
     """The shadow of the chin."""
     n, x, y = body.neck, body.lean, body.level(CHIN)
     lean = 0.006 * body.head_turn
     left = [(x - n, y - 0.02), (x - n * 1.01, y + 0.004), (x - 0.45 * n + lean, y + 0.0155)]
     right = [(x + 0.45 * n + lean, y + 0.0165), (x + n * 1.01, y + 0.006), (x + n, y - 0.02)]
-    shadow = curve(left + right, 4)
-    canvas.fill(frame(shadow), skin_shade(body.skin, 0.24))
+    canvas.fill(curve(left + right, 4), skin_shade(body.skin, 0.24))
 
 
 # a shoe from the left of its top to the right: (x in half widths, share of the foot's outward turn, y)
@@ -384,41 +383,42 @@ LACES = np.array(((-0.5, 0, 0.968), (0, 0.3, 0.972), (0.5, 0, 0.968)))
 SHOE_TOPS = {"sneaker": 0.95, "flat": 0.966, "boot": 0.938}
 
 
-def draw_shoes(canvas: Canvas, body: Body, frame: Frame):
+def draw_shoes(canvas: Canvas, body: Body):
     """Shoes; they lie over trouser legs."""
     width, top = 0.0205, SHOE_TOPS[body.shoe_style]
     rim = np.array(((-0.92, 0, top),)), np.array(((0.92, 0, top),))
     pale = sum(body.shoe) > 500
     for side, label in ((-1, "right_shoe"), (1, "left_shoe")):
-        x = float(body.leg_axis(side, np.array(0.955)))
+        x = float(body.leg_axis(side, 0.955))
 
         def place(points, x=x, side=side):
-            return frame(points_of(x + width * points[:, 0] + 0.007 * side * points[:, 1], points[:, 2]))
+            return points_of(x + width * points[:, 0] + 0.007 * side * points[:, 1], points[:, 2])
 
         canvas.fill(curve(place(np.concatenate((rim[0], SHOE, rim[1]))), 4), body.shoe, LABEL[label])
         if body.shoe_style == "sneaker":
             sole = shade(body.shoe, 0.45) if pale else (236, 232, 224)
             canvas.fill(place(SOLE), sole)
-            canvas.fill(band(curve(place(LACES), 3), 0.0014 * frame.scale), sole)
+            if canvas.shows(0.0028):
+                canvas.fill(band(curve(place(LACES), 3), 0.0014), sole)
         elif body.shoe_style == "boot":
             canvas.fill(place(SOLE), shade(body.shoe, 0.4))
         else:
-            canvas.fill(frame(ellipse((x + 0.0028 * side, 0.967), (0.78 * width, 0.009))), body.skin)
+            canvas.fill(ellipse((x + 0.0028 * side, 0.967), (0.78 * width, 0.009)), body.skin)
 
 
-def draw_arms(canvas: Canvas, body: Body, frame: Frame):
+def draw_arms(canvas: Canvas, body: Body):
     """Bare arms, drawn over the torso's garment and under sleeves."""
     for arm in body.arms:
-        line, s = arm.line()
+        line, s = arm.middle
         w = arm.half_width(s)
         label = LABEL["right_arm" if arm.side < 0 else "left_arm"]
-        canvas.fill(frame(ellipse(arm.shoulder, (w[0], w[0]))), body.skin, label)
-        canvas.fill(frame(band(line, w)), body.skin, label)
         outline = band(line, w)
+        canvas.fill(ellipse(arm.shoulder, (w[0], w[0])), body.skin, label)
+        canvas.fill(outline, body.skin, label)
         n = len(line)
         inner_first = abs(outline[n // 3, 0] - body.lean) < abs(outline[2 * n - 1 - n // 3, 0] - body.lean)
         edge = outline[:n] if inner_first else outline[n:][::-1]
-        canvas.fill(frame(np.concatenate((edge, (0.55 * edge + 0.45 * line)[::-1]))), skin_shade(body.skin, 0.14))
+        canvas.fill(np.concatenate((edge, (0.55 * edge + 0.45 * line)[::-1])), skin_shade(body.skin, 0.14))
 
 
 def _hand() -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -435,20 +435,27 @@ def _hand() -> tuple[list[np.ndarray], list[np.ndarray]]:
     return [0.88 * outline for outline in skin], [0.88 * outline for outline in lines]
 
 
+def _union(outlines: list[np.ndarray]) -> np.ndarray:
+    """One outline around shapes that overlap, found on a raster of a ten-thousandth of a body height."""
+    low = np.concatenate(outlines).min(0)
+    raster = np.zeros((1000, 1000), np.uint8)
+    for outline in outlines:
+        cv2.fillPoly(raster, [np.rint((outline - low) * 10_000 + 2).astype(np.int32)], 255)
+    (contour,), _ = cv2.findContours(raster, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    return (cv2.approxPolyDP(contour, 1.5, closed=True)[:, 0] - 2) / 10_000 + low
+
+
 _HAND_SKIN, _HAND_LINES = _hand()
-_HAND_POINTS = np.concatenate(_HAND_SKIN + _HAND_LINES)
-_HAND_ENDS = np.cumsum([len(outline) for outline in _HAND_SKIN + _HAND_LINES])[:-1]
+_HAND_OUTLINE = _union(_HAND_SKIN)
 
 
-def draw_hands(canvas: Canvas, body: Body, frame: Frame):
+def draw_hands(canvas: Canvas, body: Body):
     """Hands with fingers, over the sleeves."""
     for arm in body.arms:
         across = np.array((-arm.b[1], arm.b[0]))
         if across[0] * (body.lean - arm.wrist[0]) < 0:  # thumbs point to the middle
             across = -across
         axes = np.stack((arm.b, across))
-        outlines = np.split(to_pixels(frame(arm.wrist + _HAND_POINTS @ axes), canvas.image.shape[0]), _HAND_ENDS)
-        for outline in outlines[: len(_HAND_SKIN)]:
-            canvas.fill_pixels(outline, body.skin, LABEL["right_arm" if arm.side < 0 else "left_arm"])
-        for outline in outlines[len(_HAND_SKIN) :]:
-            canvas.fill_pixels(outline, skin_shade(body.skin, 0.2))
+        canvas.fill(arm.wrist + _HAND_OUTLINE @ axes, body.skin, LABEL["right_arm" if arm.side < 0 else "left_arm"])
+        for line in _HAND_LINES if canvas.shows(0.0012) else ():
+            canvas.fill(arm.wrist + line @ axes, skin_shade(body.skin, 0.2))
