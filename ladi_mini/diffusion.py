@@ -12,10 +12,12 @@ Choices made here
 - The base (2z + 1 channels) becomes the try-on denoiser by new input channels whose weights are zero: at step 0 the extended
   network computes what the base computed.
 - Conditioning latents are the posterior's mode, so that a seed names one picture; the authors sample them.
+- Latents stay float32 from step to step, whatever the denoiser computes in. The scheduler counts on the CPU: diffusers' own
+  look up their step by its number, and on a GPU each look-up would wait for all work given to it before.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -201,20 +203,23 @@ def denoise(
     num_inference_steps: int = 20,
     callback: Callable[[int, torch.Tensor, torch.Tensor, torch.Tensor], None] | None = None,
     generator: torch.Generator | list[torch.Generator] | None = None,
+    progress: Callable[[Iterable], Iterable] = iter,
 ) -> torch.Tensor:
     """Walks from noise (B, z, h, w) to latents in `num_inference_steps` steps of a diffusers scheduler.
 
     `without` are the unconditional twins, needed when `guidance_scale` is not 1. `callback(step, timestep, latents, estimate)`
-    gets the latents after the step and the estimate of x_0 made in it. `generator` feeds schedulers that add noise.
+    gets the timestep on the CPU, the latents after the step and the estimate of x_0 made in it. `generator` feeds schedulers
+    that add noise. `progress` wraps the steps, as tqdm does. The latents come back in float32 (float64 for float64).
     """
     guided = guidance_scale != 1 and without is not None
     both = Conditions(torch.cat([without.static, given.static]), torch.cat([without.text, given.text])) if guided else given
-    scheduler.set_timesteps(num_inference_steps, device=latents.device)
-    latents = latents * scheduler.init_noise_sigma
+    scheduler.set_timesteps(num_inference_steps)
+    timesteps = scheduler.timesteps.to(latents.device)  # the denoiser's copy, sent once
+    latents = latents.to(torch.promote_types(latents.dtype, torch.float32)) * scheduler.init_noise_sigma
     extra = {"generator": generator} if _takes_generator(scheduler) else {}
-    for i, t in enumerate(scheduler.timesteps):
+    for i, t in enumerate(progress(scheduler.timesteps)):
         model_input = scheduler.scale_model_input(torch.cat([latents] * 2) if guided else latents, t)
-        noise_pred = denoise_once(unet, model_input, t, both)
+        noise_pred = denoise_once(unet, model_input.to(both.static), timesteps[i], both).to(latents)
         if guided:
             noise_pred = guide(*noise_pred.chunk(2), guidance_scale)
         step = scheduler.step(noise_pred, t, latents, **extra)

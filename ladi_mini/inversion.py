@@ -63,7 +63,7 @@ def encode_prompt(
 ) -> torch.Tensor:
     """The text encoder's hidden states after its last norm, (B, L, D), with pseudo-words in the places of placeholders.
 
-    input_ids:      (B, L)
+    input_ids:      (B, L); best on the CPU, where counting their placeholders waits for no GPU
     pseudo_words:   (B, n, D), those of sentence b in row b, or (n, D) for all sentences; None reads the sentences as they are
     placeholder_id: the token whose places they take, from left to right
 
@@ -89,6 +89,7 @@ def encode_prompt(
             f"input_ids hold {counts.tolist()} placeholders a sentence, expected 0 or {n}, one a pseudo-word; "
             f"make the prompts for {n} words, short enough not to be cut."
         )
+    input_ids, placed = input_ids.to(pseudo_words.device), placed.to(pseudo_words.device)
     which = (placed.cumsum(1) - 1).clamp(min=0)  # (B, L): the number of the word that a placeholder takes
     words = pseudo_words.gather(1, which[..., None].expand(-1, -1, d))  # (B, L, D)
     thread = threading.get_ident()

@@ -8,9 +8,13 @@ Choices made here
 - It reads `agnostic`, mask, pose map, garment and category of a sample, never `person`: what lies under the mask cannot leak.
 - `trace=True` keeps what lessons, figures and widgets show, under the names of `TryOnTrace`; without it nothing is kept.
 - Each condition has a switch (`text`, `garment`, `use_pose`, `use_emasc`), so that an ablation is a call, not another program.
+- On a GPU the call waits for nothing between the upload of the sample and the picture: what is asked of a tensor is asked on
+  the CPU. `fast.py` compiles the costly steps and can keep the modules off the GPU until their turn.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 
 import torch
 from diffusers import AutoencoderKL, DiffusionPipeline, UNet2DConditionModel
@@ -21,14 +25,16 @@ from transformers import CLIPTextModel, CLIPVisionModelWithProjection, PreTraine
 
 from ladi_mini.attention import AttentionRecorder
 from ladi_mini.clip import clip_pixels, tokenize
-from ladi_mini.diffusion import Conditions, denoise, drop_garment, encode, static_channels
+from ladi_mini.diffusion import Conditions, denoise, drop_garment, static_channels
 from ladi_mini.emasc import Emasc, decode_with_skips, encode_with_taps
+from ladi_mini.fast import settle
 from ladi_mini.inversion import InversionAdapter, caption_prompts, encode_prompt, placeholder_id, prompts
 from ladi_mini.sample import TryOnBatch, TryOnSample, collate
 from ladi_mini.warping import RefinementNetwork, WarpingNetwork, warp
 
 TEXTS = ("words", "caption", "category", "empty")
 GARMENTS = ("refined", "tps", "true", "none")
+READ = ("person", "garment", "inpaint_mask", "pose_map")  # of a batch, by the model; of the person what the mask leaves
 
 
 @dataclass
@@ -133,6 +139,7 @@ class TryOnPipeline(DiffusionPipeline):
         use_emasc: bool = True,
         paste_back: bool = False,
         trace: bool = False,
+        callback: Callable[[int, torch.Tensor, torch.Tensor, torch.Tensor], None] | None = None,
         output_type: str = "pil",
     ) -> TryOnOutput:
         """Runs the model on one sample or a batch.
@@ -140,7 +147,8 @@ class TryOnPipeline(DiffusionPipeline):
         `generator`: one for the batch or one a sample, for the first noise; `latents` (B,z,h,w) replaces that noise.
         `text`: "words" (predicted pseudo-words), "caption", "category" or "empty". `garment`: what the denoiser gets of it,
         "refined", "tps" (before refinement), "true" (the sample's own `warped_garment`) or "none".
-        `paste_back` puts the known pixels back over the result. `output_type`: "pil", "np" or "pt".
+        `paste_back` puts the known pixels back over the result. `callback(step, timestep, latents, estimate)` sees each step, as
+        `denoise` gives it. `output_type`: "pil", "np" or "pt". With `trace` a compiled pipeline runs uncompiled.
         Raises `ValueError` for an unknown switch or a sample without the truth that `garment="true"` needs.
         """
         if text not in TEXTS or garment not in GARMENTS:
@@ -149,38 +157,39 @@ class TryOnPipeline(DiffusionPipeline):
             raise ValueError(f"output_type={output_type!r}: choose pil, np or pt")
         steps = self.config.num_inference_steps if num_inference_steps is None else num_inference_steps
         scale = self.config.guidance_scale if guidance_scale is None else guidance_scale
-        batch = (collate([sample]) if isinstance(sample, TryOnSample) else sample).to(self._execution_device)
-
+        batch = self._on_device(collate([sample]) if isinstance(sample, TryOnSample) else sample)
         if isinstance(generator, list) and len(generator) != len(batch):
             raise ValueError(f"got {len(generator)} generators for {len(batch)} samples; give one, or one a sample")
 
-        agnostic = batch.agnostic.to(self.unet.dtype)
-        warped = self.warp_garment(batch, garment)
-        words = self.pseudo_words(batch) if text == "words" else None
-        posterior, taps = encode_with_taps(self.vae, agnostic)
-        masked_latents = posterior.mode() * self.vae.config.scaling_factor
-        skips = self.emasc(taps, batch.inpaint_mask) if use_emasc or trace else None
-        given, without = self.conditions(batch, masked_latents, warped.image, self.encode_text(batch, text, words), use_pose)
-        if latents is None:
-            device = self._execution_device
-            latents = randn_tensor(tuple(masked_latents.shape), generator=generator, device=device, dtype=masked_latents.dtype)
-        latents = latents.to(masked_latents)
+        with torch.compiler.set_stance("force_eager") if trace else nullcontext():
+            agnostic = batch.agnostic.to(self.unet.dtype)
+            warped = self.warp_garment(batch, garment)
+            words = self.pseudo_words(batch) if text == "words" else None
+            masked_latents, taps = self.encode_picture(agnostic)
+            skips = self.emasc(taps, batch.inpaint_mask) if use_emasc or trace else None
+            picture = None if garment == "none" else warped.image
+            given, without = self.conditions(batch, masked_latents, picture, self.encode_text(batch, text, words), use_pose)
+            if latents is None:
+                shape, device = tuple(masked_latents.shape), self._execution_device
+                latents = randn_tensor(shape, generator=generator, device=device, dtype=torch.float32)
+            latents = latents.to(masked_latents.device)
 
-        record = self._new_trace(batch, agnostic, warped, words, skips) if trace else None
-        with (
-            AttentionRecorder(
-                self.unet, self._word_positions(batch) if record is not None and words is not None else None
-            ) as attention,
-            self.progress_bar(total=steps) as bar,
-        ):
-            follow = self._follow(record, bar)
-            latents = denoise(self.unet, self.scheduler, latents, given, without, scale, steps, follow, generator)
-        image, plain, skipped = self._decode(latents, skips if use_emasc else None, skips if trace else None)
-        known = 1 - batch.inpaint_mask.to(image)
-        pasted = known * agnostic + (1 - known) * image
-        final = pasted if paste_back else image
-        if record is not None:
-            self._close_trace(record, attention, masked_latents, plain, skipped, pasted, final)
+            record = self._new_trace(batch, agnostic, warped, words, skips) if trace else None
+            positions = self._word_positions(batch) if record is not None and words is not None else None
+            with AttentionRecorder(self.unet, positions) as attention:
+                latents = denoise(
+                    self.unet, self.scheduler, latents, given, without, scale, steps, _follow(record, callback), generator,
+                    self.progress_bar,
+                )  # fmt: skip
+            image = self.decode_latents(latents, skips if use_emasc else None)
+            known = 1 - batch.inpaint_mask.to(image)
+            pasted = known * agnostic + (1 - known) * image
+            final = pasted if paste_back else image
+            if record is not None:
+                plain = image if not use_emasc else self.decode_latents(latents, None)
+                skipped = image if use_emasc else self.decode_latents(latents, skips)
+                self._close_trace(record, attention, masked_latents, plain, skipped, pasted, final)
+        self.maybe_free_model_hooks()
         return TryOnOutput(images=_as_output(final, output_type), trace=record)
 
     # ---------------------------------------------------------------- the steps, each usable alone
@@ -190,7 +199,7 @@ class TryOnPipeline(DiffusionPipeline):
         if which == "true":
             if batch.warped_garment is None:
                 raise ValueError("garment='true' needs samples that know their warped_garment; the wardrobe's do")
-            return WarpedGarment(batch.warped_garment.to(self.unet.dtype))
+            return WarpedGarment(batch.warped_garment.to(self._execution_device, self.unet.dtype))
         dtype = self.warping.dtype  # float32 where the rest is half: half precision moves a grid
         garment, agnostic, pose_map = (x.to(dtype) for x in (batch.garment, batch.agnostic, batch.pose_map))
         out = self.warping(garment, agnostic, pose_map)
@@ -212,43 +221,53 @@ class TryOnPipeline(DiffusionPipeline):
             return self._encode(caption_prompts(batch.caption))
         return self._encode(prompts(batch.category, 0) if text == "category" else [""] * len(batch))
 
+    def encode_picture(self, image: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Scaled latents (B, z, h, w) of `image` (B, 3, H, W), the posterior's mode, and the features on the way for EMASC."""
+        posterior, taps = encode_with_taps(self.vae, image)
+        return posterior.mode() * self.vae.config.scaling_factor, taps
+
+    def decode_latents(self, latents: torch.Tensor, skips: list[torch.Tensor] | None = None) -> torch.Tensor:
+        """(B, 3, H, W) in [-1, 1] of scaled latents of any precision, with EMASC's `skips` or without."""
+        z = latents.to(self.vae.dtype) / self.vae.config.scaling_factor
+        return decode_with_skips(self.vae, z, skips).clamp(-1, 1)
+
     def conditions(
         self,
         batch: TryOnBatch,
         masked_latents: torch.Tensor,
-        garment_image: torch.Tensor,
+        garment_image: torch.Tensor | None,
         text: torch.Tensor,
         use_pose: bool = True,
     ) -> tuple[Conditions, Conditions]:
-        """The denoiser's conditions and their unconditional twins (no text, pose or garment; the masked person stays)."""
-        no_garment = not bool(garment_image.any())
-        garment_latents = torch.zeros_like(masked_latents) if no_garment else encode(self.vae, garment_image)
+        """The denoiser's conditions and their unconditional twins (no text, pose or garment; the masked person stays).
+
+        `garment_image` None is no garment: zero latents, as in the unconditional twin.
+        """
+        garment_latents = torch.zeros_like(masked_latents) if garment_image is None else self.encode_picture(garment_image)[0]
         pose_map = batch.pose_map if use_pose else torch.zeros_like(batch.pose_map)
         static = static_channels(batch.inpaint_mask, masked_latents, pose_map, garment_latents)
         empty = self._encode([""]).expand(len(batch), -1, -1)
-        return Conditions(static, text), Conditions(drop_garment(static, masked_latents.shape[1]), empty)
+        given, without = Conditions(static, text), Conditions(drop_garment(static, masked_latents.shape[1]), empty)
+        return settle(self.unet, given), settle(self.unet, without)
 
     # ---------------------------------------------------------------- helpers
 
-    def _ids(self, texts: list[str]) -> torch.Tensor:
-        return tokenize(self.tokenizer, texts).to(self._execution_device)
+    def _on_device(self, batch: TryOnBatch) -> TryOnBatch:
+        """The batch with what the model reads on its device; the rest, half of the bytes, stays where it is."""
+        device = self._execution_device
+        return replace(batch, **{name: getattr(batch, name).to(device) for name in READ})
 
     def _encode(self, texts: list[str], words: torch.Tensor | None = None) -> torch.Tensor:
-        return encode_prompt(self.text_encoder, self._ids(texts), words, placeholder_id(self.tokenizer))
+        ids = tokenize(self.tokenizer, texts)
+        if words is None:
+            return encode_prompt(self.text_encoder, ids.to(self._execution_device))
+        return encode_prompt(self.text_encoder, ids, words, placeholder_id(self.tokenizer))
 
     def _word_positions(self, batch: TryOnBatch) -> torch.Tensor:
         count = self.inversion_adapter.config.words
-        ids = self._ids(prompts(batch.category, count))
-        return (ids == placeholder_id(self.tokenizer)).nonzero()[:, 1].view(len(batch), count)
-
-    def _decode(self, latents, skips, skips_for_trace):
-        z = latents / self.vae.config.scaling_factor
-        image = decode_with_skips(self.vae, z, skips).clamp(-1, 1)
-        if skips_for_trace is None:
-            return image, None, None
-        plain = image if skips is None else decode_with_skips(self.vae, z, None).clamp(-1, 1)
-        skipped = image if skips is not None else decode_with_skips(self.vae, z, skips_for_trace).clamp(-1, 1)
-        return image, plain, skipped
+        ids = tokenize(self.tokenizer, prompts(batch.category, count))
+        positions = (ids == placeholder_id(self.tokenizer)).nonzero()[:, 1].view(len(batch), count)
+        return positions.to(self._execution_device)
 
     def _new_trace(self, batch, agnostic, warped: WarpedGarment, words, skips) -> TryOnTrace:
         keep = lambda x: None if x is None else x.detach().float().cpu()  # noqa: E731
@@ -259,26 +278,26 @@ class TryOnPipeline(DiffusionPipeline):
             refined_garment=keep(warped.image), pseudo_words=keep(words), emasc_features=[keep(s) for s in skips],
         )  # fmt: skip
 
-    def _follow(self, record: TryOnTrace | None, bar):
-        """A callback that feeds the progress bar, and the trace where there is one."""
-
-        def callback(step: int, timestep: torch.Tensor, latents: torch.Tensor, estimate: torch.Tensor):
-            bar.update(1)
-            if record is not None:
-                record.timesteps.append(int(timestep))
-                record.latents.append(latents.float().cpu())
-                record.pred_original_latents.append(estimate.float().cpu())
-
-        return callback
-
     def _close_trace(self, record: TryOnTrace, attention, like, plain, skipped, pasted, final):
-        scale = self.vae.config.scaling_factor
-        record.pred_original_images = [
-            decode_with_skips(self.vae, x.to(like) / scale, None).clamp(-1, 1).float().cpu() for x in record.pred_original_latents
-        ]
+        record.pred_original_images = [self.decode_latents(x.to(like)).float().cpu() for x in record.pred_original_latents]
         record.attention = attention.mean(tuple(like.shape[-2:]))
         record.image_without_emasc, record.image_with_emasc = plain.float().cpu(), skipped.float().cpu()
         record.image_pasted, record.image = pasted.float().cpu(), final.float().cpu()
+
+
+def _follow(record: TryOnTrace | None, callback: Callable | None) -> Callable | None:
+    """A callback that feeds the trace and the caller's own; None where there is neither."""
+    if record is None:
+        return callback
+
+    def follow(step: int, timestep: torch.Tensor, latents: torch.Tensor, estimate: torch.Tensor):
+        record.timesteps.append(int(timestep))
+        record.latents.append(latents.float().cpu())
+        record.pred_original_latents.append(estimate.float().cpu())
+        if callback is not None:
+            callback(step, timestep, latents, estimate)
+
+    return follow
 
 
 def _as_output(image: torch.Tensor, output_type: str):

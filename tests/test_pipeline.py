@@ -184,6 +184,27 @@ def test_another_scheduler_of_diffusers_runs_and_calls_back(pipe):
     assert out.images.isfinite().all() and len(out.trace.timesteps) == 4
 
 
+def test_a_callback_sees_every_step_in_single_precision_whatever_the_model_computes_in(pipe):
+    latents, seen = torch.randn(1, TINY.latent_channels, *TINY.latent_size), []
+    half = tiny_pipeline().to(torch.bfloat16)
+    half(batch(1), latents=latents, callback=lambda i, t, x, e: seen.append((i, int(t), x, e)), output_type="pt")
+    half.scheduler.set_timesteps(3)
+    assert [(i, t) for i, t, _, _ in seen] == list(enumerate(half.scheduler.timesteps.tolist()))
+    assert all(x.dtype == e.dtype == torch.float32 for _, _, x, e in seen)
+
+
+def test_a_seed_names_the_same_noise_in_every_precision(pipe):
+    first = lambda p: run(p, batch(1), trace=True, num_inference_steps=20).trace.latents[0]  # noqa: E731
+    assert torch.allclose(first(pipe), first(tiny_pipeline().to(torch.bfloat16)), atol=0.1)
+
+
+def test_without_a_garment_the_denoiser_gets_the_unconditional_twins_channels(pipe):
+    given = batch(1)
+    masked, _ = pipe.encode_picture(given.agnostic)
+    cond, uncond = pipe.conditions(given, masked, None, pipe.encode_text(given, "empty"), use_pose=False)
+    assert torch.equal(cond.static, uncond.static)
+
+
 def test_saved_and_loaded_it_gives_the_same_picture_to_the_bit(pipe, tmp_path):
     given = batch(2)
     before = run(pipe, given).images

@@ -2,7 +2,7 @@
 
 A table stands between `<!-- card: NAME -->` and `<!-- end card -->`; `python -m ladi_mini.evaluation.tables README.md` writes
 every one of them again: PRESET_tryon from the card `data/results/PRESET_tryon.json`, PRESET_training from the cards of the
-stages in `data/checkpoints/PRESET/cards`.
+stages in `data/checkpoints/PRESET/cards`, PRESET_bench from `data/results/bench_PRESET.json`.
 """
 
 import re
@@ -67,12 +67,60 @@ def training_table(cards: dict[str, dict]) -> str:
     return "\n".join(lines) + f"\n\n{note}\n"
 
 
+def bench_table(card: dict) -> str:
+    """Speed and memory of the plain and the compiled path; a section that the run did not reach has no row."""
+    peak = card.get("machine", {}).get(f"{card['precision']}_tflops")
+    work = card.get("plain", {}).get("arithmetic", {})
+    lines = [
+        "| | seconds | a step | share of the matrix peak | to the float32 picture | peak memory |",
+        "|---|---|---|---|---|---|",
+    ]
+    for section, label in (("plain", "1 picture, plain"), ("compiled", "1 picture, compiled")):
+        if section in card:
+            found = card[section]
+            seconds, step, memory = found["seconds"]["median"], found["seconds_a_step"], _gib(found["peak_memory_gib"])
+            share = f"{work['gflop_a_step'] / 1e3 / step / peak:.0%}" if peak and work and step > 0 else ""
+            lines.append(f"| {label} | {seconds:.3f} | {1e3 * step:.1f} ms | {share} | {found['psnr_db']:.1f} dB | {memory} |")
+    for section, label in (("plain_batch", "plain"), ("compiled_batch", "compiled")):
+        if section in card:
+            found = card[section]
+            seconds, count = min(found["seconds"]), found["batch"]
+            whole = count * (work["gflop_a_step"] * card["num_inference_steps"] + work["gflop_beside_the_steps"]) if work else 0
+            share = f"{whole / 1e3 / seconds / peak:.0%}" if peak and work else ""
+            rate = f"{found['pictures_per_second']:.2f} pictures/s"
+            lines.append(
+                f"| {count} pictures, {label}: {rate} | {seconds:.2f} | | {share} | | {_gib(found['peak_memory_gib'])} |"
+            )
+    for name, found in card.get("schedulers", {}).items():
+        psnr = f"{found['psnr_db']:.1f} dB"
+        lines.append(f"| 1 picture, compiled, {found['steps']} {name} steps | {found['seconds']['median']:.3f} | | | {psnr} | |")
+    for name, label in (("in_place", "every module in place"), ("low_memory", "`low_memory`")):
+        if name in card.get("memory", {}):
+            found = card["memory"][name]
+            psnr, gib = f"{found['psnr_db']:.1f} dB", _gib(found["peak_gib"])
+            lines.append(f"| 1 picture, bfloat16, {label} | {found['seconds']:.2f} | | | {psnr} | {gib} |")
+    height, width = card["size"]
+    note = (
+        f"{card['hardware']}, torch {card['versions']['torch']}, {card['precision']}, {height} x {width}, "
+        f"{card['num_inference_steps']} {card['scheduler']} steps, guidance {card['guidance_scale']:g}, made-up weights."
+    )
+    if "compiled" in card:
+        note += f" Compiling took {card['compiled']['compile_seconds']:.0f} s at the first call."
+    return "\n".join(lines) + f"\n\n{note}\n"
+
+
+def _gib(amount: float | None) -> str:
+    return "" if amount is None else f"{amount:.1f} GiB"
+
+
 def table(name: str, data: Path = DATA) -> str:
     """The table called `name`, see the module docstring."""
     preset, kind = name.rsplit("_", 1)
     if kind == "training":
         folder = data / "checkpoints" / preset / "cards"
         return training_table({stage: read_card(folder / f"{stage}.json") for stage in STAGES})
+    if kind == "bench":
+        return bench_table(read_card(data / "results" / f"bench_{preset}.json"))
     return try_on_table(read_card(data / "results" / f"{name}.json"))
 
 
