@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from ladi_mini.cli_course import app as course
 from ladi_mini.cli_released import convert
 from ladi_mini.errors import InputError, InputWarning
 from ladi_mini.presets import STAGES, get_preset
@@ -20,6 +21,7 @@ from ladi_mini.presets import STAGES, get_preset
 ROOT = Path(__file__).parents[1]
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Virtual try-on with latent diffusion, small enough to study.")
 app.command()(convert)
+app.add_typer(course, name="course")
 
 
 PresetName = Annotated[str, typer.Option("--preset", help="Size of the model: nano, mini or full.")]
@@ -73,7 +75,10 @@ def tryon(
     keypoints: Annotated[Path | None, typer.Option(help="OpenPose JSON of the person (BODY_25 or COCO-18).")] = None,
     category: Annotated[str, typer.Option(help="upper_body, lower_body or dresses.")] = "upper_body",
     labels: Annotated[str | None, typer.Option(help="Labels of --parse: vitonhd or dresscode; guessed if not given.")] = None,
-    preset: PresetName = "nano",
+    preset: Annotated[str | None, typer.Option("--preset", help="nano if not given, full with --released.")] = None,
+    released: Annotated[str | None, typer.Option(help="The authors' model for vitonhd or dresscode, from --weights.")] = None,
+    base: Annotated[str | None, typer.Option(help="With --released: folder or hub id of the inpainting base.")] = None,
+    image_encoder: Annotated[str | None, typer.Option(help="With --released: folder or hub id of the ViT-H.")] = None,
     steps: Steps = None,
     guidance: Guidance = None,
     seed: Seed = 0,
@@ -85,7 +90,11 @@ def tryon(
     / "tryon.png",
 ):
     """Dresses a person of a data set, or of your own pictures, in a garment."""
+    preset = preset or ("full" if released else "nano")
     size = get_preset(preset)
+    convention = "released" if released else "ours"
+    if released is None and (base or image_encoder):
+        raise InputError("--base and --image-encoder belong to --released; add --released vitonhd or --released dresscode.")
     own = {"--person": person, "--garment": garment, "--parse": parse, "--keypoints": keypoints}
     given = [name for name, value in own.items() if value is not None]
     if (data is not None) == bool(given):
@@ -93,7 +102,7 @@ def tryon(
             "Give either --data DIR --layout vitonhd|dresscode --pair N, or --person, --garment, --parse and --keypoints."
         )
     if data is not None:
-        sample = _pair(data, layout, pair, split, order, size)
+        sample = _pair(data, layout, pair, split, order, size, convention)
     else:
         missing = [name for name in own if name not in given]
         if missing:
@@ -101,15 +110,19 @@ def tryon(
                 f"{', '.join(missing)} is missing: one's own pictures need {', '.join(own)}, "
                 "the parse map with VITON-HD's or Dress Code's labels, the key points as OpenPose's JSON."
             )
-        from ladi_mini.datasets import load_photo
+        from ladi_mini.datasets.photo import read_sample
 
-        sample = load_photo(person, garment, parse, keypoints, size.height, size.width, category, labels)
+        sample = read_sample(
+            person, garment, parse, keypoints, size.height, size.width, category,
+            labels=labels, whiten=True, convention=convention,
+        )  # fmt: skip
     if preset != "full" and not _is_drawn(data):
         warnings.warn(
             f"the {preset} model has seen drawn people only: a photograph is outside what it knows, expect a poor picture",
             InputWarning, stacklevel=1,
         )  # fmt: skip
-    _run([sample], preset, weights, steps, guidance, seed, out, paste_back)
+    options = {} if released is None else {"released": released, "base": base, "image_encoder": image_encoder}
+    _run([sample], preset, weights, steps, guidance, seed, out, paste_back, **options)
 
 
 @app.command()
@@ -119,12 +132,19 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Folder of weights and cards; data/runs/PRESET if not given.")] = None,
     seed: Seed = 0,
     budget: Annotated[str | None, typer.Option(help="Stop at a checkpoint after this time, such as 90s or 8m.")] = None,
+    light: Annotated[bool, typer.Option("--light", help="Make that checkpoint small, to be carried elsewhere.")] = False,
+    precision: Annotated[str | None, typer.Option(help="no, bf16 or fp16; bf16 on a GPU if not given.")] = None,
+    compile: Annotated[bool | None, typer.Option(help="Compile the networks; on a GPU beyond nano if not given.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="Keep the drawn samples there; data/cache for nano, else nowhere.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget the checkpoints of an earlier run.")] = False,
 ):
     """Trains stages on the wardrobe; called again, it goes on where it was stopped."""
     import os
     import shutil
 
+    import torch
+
+    from ladi_mini.agnostic import one_of
     from ladi_mini.training import Interrupted
     from ladi_mini.training import train as run
 
@@ -136,8 +156,19 @@ def train(
     if fresh:
         shutil.rmtree(folder / "work", ignore_errors=True)
     try:
-        cache, workers = ROOT / "data" / "cache", os.cpu_count() or 1
-        cards = run(chosen, get_preset(preset), folder, seed=seed, budget=_seconds(budget), cache=cache, workers=workers)
+        gpu = torch.cuda.is_available()
+        cards = run(
+            chosen,
+            get_preset(preset),
+            folder,
+            seed=seed,
+            budget=_seconds(budget),
+            cache=ROOT / "data" / "cache" if cache is None and preset == "nano" else cache,
+            workers=os.cpu_count() or 1,
+            precision=one_of("--precision", precision or ("bf16" if gpu else "no"), ("no", "bf16", "fp16")),
+            compile=gpu and preset != "nano" if compile is None else compile,
+            light=light,
+        )
     except Interrupted as stopped:
         typer.echo(f"{stopped}.")
         raise typer.Exit(3) from None
@@ -149,31 +180,62 @@ def train(
 @app.command()
 def evaluate(
     preset: PresetName = "nano",
-    samples: Annotated[int, typer.Option(min=2, help="How many test samples.")] = 256,
+    count: Annotated[
+        int | None, typer.Option("--count", min=4, help="How many test people; the preset's, or all of --data, if not given.")
+    ] = None,
+    ablation: Annotated[
+        str | None,
+        typer.Option(help="The component study instead: text, garment, pose, emasc, guidance, steps, paste-back or all."),
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="A data set's folder; the wardrobe if not given.")] = None,
+    layout: Annotated[str | None, typer.Option(help="How it is laid out: vitonhd or dresscode.")] = None,
+    sheets: Annotated[bool, typer.Option("--sheets", help="Also the sheets to look at: first 48, worst 12, letters.")] = False,
+    features: Annotated[
+        Path | None, typer.Option(help="Folder with the weights of Inception, AlexNet, VGG: FID, KID, LPIPS.")
+    ] = None,
+    finetuned: Annotated[Path | None, typer.Option(help="Folder with a folder of weights for each variant of the study.")] = None,
+    predecessor: Annotated[
+        Path | None, typer.Option(help="Folder of the encoder-decoder to compare with; that of the weights if not given.")
+    ] = None,
     seed: Seed = 0,
     weights: Weights = None,
-    out: Annotated[Path | None, typer.Option(help="The card; data/results/PRESET_tryon.json if not given.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The card; a name in data/results if not given.")] = None,
 ):
-    """Scores unpaired try-ons against the true pictures and against simpler means; writes a card."""
+    """Scores try-ons against the true pictures and against simpler means, or the model's components; writes a card."""
     import os
 
-    from ladi_mini.cards import write_card
-    from ladi_mini.checkpoints import load_pipeline
-    from ladi_mini.evaluation import evaluate as score
+    import torch
 
-    card = score(
-        load_pipeline(preset, weights),
-        get_preset(preset),
-        samples,
-        seed,
-        cache=ROOT / "data" / "cache",
-        workers=os.cpu_count() or 1,
-    )
-    path = ROOT / "data" / "results" / f"{preset}_tryon.json" if out is None else out
-    write_card(path, card)
-    for name, value in card["psnr_inside_mask"].items():
-        typer.echo(f"{name:>16}: {value['mean']:.2f} dB inside the mask ({value['low']:.2f} to {value['high']:.2f})")
-    typer.echo(f"The card is {path}.")
+    from ladi_mini.checkpoints import Models, default_folder, load_pipeline
+    from ladi_mini.evaluation import evaluate as score
+    from ladi_mini.evaluation import study
+    from ladi_mini.evaluation.predecessor import load_predecessor
+    from ladi_mini.evaluation.reader import load_reader
+
+    if ablation is not None and (data is not None or sheets):
+        raise InputError("--ablation stands without --data and --sheets: components are compared on drawn people, in a figure.")
+    if finetuned is not None and ablation is None:
+        raise InputError("--finetuned belongs to --ablation; add --ablation all.")
+    size, device = get_preset(preset), "cuda" if torch.cuda.is_available() else "cpu"
+    people = None if data is None else _data_people(data, layout, size, count)
+    folder = default_folder(preset) if weights is None else weights
+    pipe = load_pipeline(preset, weights, device)
+    given = {
+        "samples": count, "seed": seed, "batch_size": 128 if device == "cuda" else 32, "cache": ROOT / "data" / "cache",
+        "workers": os.cpu_count() or 1, "features": features, "reader": load_reader(folder, device),
+        "predecessor": load_predecessor(predecessor or folder, size, device),
+    }  # fmt: skip
+    if ablation is not None:
+        name = f"{preset}_study" if ablation == "all" else f"{preset}_study_{ablation}"
+        card = study(pipe, size, ablation, clip=Models(size, folder, device)["clip"], finetuned=finetuned, **given)
+        _write_study(card, ROOT / "data" / "results" / f"{name}.json" if out is None else out)
+        return
+    card, scores = score(pipe, size, people=people, data="the wardrobe" if data is None else data.name, **given)
+    name = f"{preset}_tryon" if data is None else f"{preset}_{layout}"
+    _write_scores(card, ROOT / "data" / "results" / f"{name}.json" if out is None else out)
+    if sheets:
+        people = _people_of_sheets(people, size, card["samples"], given)
+        _write_sheets(pipe, people, scores, given["reader"], seed, out or ROOT / "data" / "results" / f"{preset}_sheet.json")
 
 
 @app.command()
@@ -225,33 +287,51 @@ def doctor(
 
 @app.command()
 def bench(
-    what: Annotated[str, typer.Argument(help="What to measure: wardrobe.")],
+    what: Annotated[str, typer.Argument(help="What to measure: wardrobe, or full on a GPU.")],
     out: Annotated[Path | None, typer.Option(help="The card; data/results/bench_WHAT.json if not given.")] = None,
     repeats: Annotated[int, typer.Option(min=1, help="How often each is measured.")] = 5,
+    budget: Annotated[str, typer.Option(help="full: after this time no further section begins, such as 450s.")] = "440s",
 ):
-    """Measures how fast samples are drawn and read, a core; writes a card. Run it on a quiet machine."""
-    if what != "wardrobe":
-        raise InputError(f"there is no benchmark {what!r}; choose wardrobe.")
-    from ladi_mini.bench import bench_wardrobe, table
-    from ladi_mini.cards import write_card
+    """Measures speed and writes a card; run it on a quiet machine.
 
-    card = bench_wardrobe(repeats, progress=lambda line: typer.echo(f"{line} ...", err=True))
+    wardrobe: how fast samples are drawn and read, a core. full: a try-on of the full model on one GPU, with made-up weights, the
+    plain path and the compiled one.
+    """
     path = ROOT / "data" / "results" / f"bench_{what}.json" if out is None else out
-    write_card(path, card)
-    typer.echo(table(card))
+    progress = lambda line: typer.echo(f"{line} ...", err=True)  # noqa: E731
+    if what == "wardrobe":
+        from ladi_mini.bench import bench_wardrobe, table
+        from ladi_mini.cards import write_card
+
+        card = bench_wardrobe(repeats, progress=progress)
+        write_card(path, card)
+        typer.echo(table(card))
+    elif what == "full":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise InputError("bench full needs a CUDA GPU, this machine has none that torch sees; run it on one that has.")
+        from ladi_mini.bench_full import bench_full
+
+        card = bench_full(repeats=repeats, budget=_seconds(budget), path=path, progress=progress)
+        from ladi_mini.evaluation.tables import bench_table
+
+        typer.echo(bench_table(card))
+    else:
+        raise InputError(f"there is no benchmark {what!r}; choose wardrobe or full.")
     typer.echo(f"The card is {path}.")
 
 
 # ---------------------------------------------------------------- helpers
 
 
-def _pair(data: Path, layout: str | None, pair: int, split: str, order: str, size):
+def _pair(data: Path, layout: str | None, pair: int, split: str, order: str, size, convention: str = "ours"):
     from ladi_mini.datasets import DressCode, VitonHD
 
     layouts = {"vitonhd": VitonHD, "dresscode": DressCode}
     if layout not in layouts:
         raise InputError(f"--layout is {layout!r}, expected vitonhd or dresscode; say how {data} is laid out.")
-    dataset = layouts[layout](data, split=split, order=order, height=size.height, width=size.width)
+    dataset = layouts[layout](data, split=split, order=order, height=size.height, width=size.width, convention=convention)
     if pair >= len(dataset):
         raise InputError(
             f"--pair is {pair}, but {data} has {len(dataset)} {order} pairs in {split}; choose 0 to {len(dataset) - 1}."
@@ -259,19 +339,100 @@ def _pair(data: Path, layout: str | None, pair: int, split: str, order: str, siz
     return dataset[pair]
 
 
+def _data_people(data: Path, layout: str | None, size, count: int | None) -> dict:
+    from ladi_mini.datasets import DressCode, VitonHD
+    from ladi_mini.evaluation.tryon import ORDERS, Listed
+
+    layouts = {"vitonhd": VitonHD, "dresscode": DressCode}
+    if layout not in layouts:
+        raise InputError(f"--layout is {layout!r}, expected vitonhd or dresscode; say how {data} is laid out.")
+    return {order: Listed(layouts[layout](data, order=order, height=size.height, width=size.width), count) for order in ORDERS}
+
+
+def _write_scores(card: dict, path: Path):
+    from ladi_mini.cards import write_card
+
+    write_card(path, card)
+    for order in ("unpaired", "paired"):
+        for metric in ("psnr_inside_mask", "ssim", "colour_error", "print_read", "fid", "clip_fd"):
+            for name, value in card[order].get(metric, {}).items():
+                typer.echo(
+                    f"{order:>8} {metric:>18} {name:>18}: {value['mean']:7.3f} ({value['low']:.3f} to {value['high']:.3f})"
+                )
+    for name, why in card["skipped"].items():
+        typer.echo(f"{name}: {why}", err=True)
+    typer.echo(f"The card is {path}.")
+
+
+def _write_study(card: dict, path: Path):
+    from ladi_mini.cards import write_card
+    from ladi_mini.show.study import study_figure
+
+    write_card(path, card)
+    figure, beside = path.with_suffix(".png"), path.with_name(f".{path.stem}.part.png")
+    study_figure(card).savefig(beside)
+    beside.replace(figure)
+    for row in card["rows"]:
+        value = card["difference_to_base"]["psnr_inside_mask"].get(row["name"])
+        gain = "the base" if value is None else f"{value['mean']:+.2f} dB ({value['low']:+.2f} to {value['high']:+.2f})"
+        typer.echo(f"{row['group']:>12} {row['label']:>28} ({row['how']}): {gain}")
+    for name, why in card["skipped"].items():
+        typer.echo(f"{name}: {why}", err=True)
+    typer.echo(f"The card is {path}, the figure {figure}.")
+
+
+def _people_of_sheets(people: dict | None, size, count: int, given: dict):
+    """Who is shown: the wardrobe's in other garments, where the truth is known; of real data the pairs."""
+    from ladi_mini.evaluation.tryon import wardrobe_people
+
+    if people is not None:
+        return people["paired"], "paired"
+    return wardrobe_people(size, count, "unpaired", given["cache"], given["workers"]), "unpaired"
+
+
+def _write_sheets(pipe, people, scores: dict, reader, seed: int, path: Path):
+    from ladi_mini.evaluation import examples
+    from ladi_mini.evaluation.tryon import reasons
+    from ladi_mini.show.evaluation import letters_sheet, save_page, try_ons_sheet, worst_sheet
+
+    people, order = people
+    found = scores[order]
+    first = examples.dress(pipe, people, list(range(min(examples.FIRST, len(people)))), seed)
+    pages = {"tryons": try_ons_sheet(first, f"The first {len(first.indices)} {order} test try-ons")}
+    worst = examples.worst(found)
+    why = reasons(found)
+    shown = examples.dress(pipe, people, worst, seed)
+    title = f"The {len(worst)} worst of {len(people)} by PSNR inside the mask, and what is worst about each"
+    pages["worst"] = worst_sheet(shown, [why[i] for i in worst], title)
+    lettered = examples.with_prints(found)
+    if lettered:
+        shown = examples.dress(pipe, people, lettered, seed)
+        prints = examples.read_prints(shown, reader)
+        pages["letters"] = letters_sheet(shown, prints, f"The first {len(lettered)} test people with a print")
+    stem = path.stem.removesuffix("_tryon").removesuffix("_sheet")
+    for name, page in pages.items():
+        file = path.with_name(f"{stem}_{name}.webp")
+        save_page(page, file)
+        typer.echo(f"Written: {file}.")
+
+
 def _is_drawn(data: Path | None) -> bool:
     """Whether a folder was written by the wardrobe, which leaves its recipe beside the pictures."""
     return data is not None and (data / "wardrobe.json").is_file()
 
 
-def _run(samples, preset, weights, steps, guidance, seed, out: Path, paste_back: bool = False):
+def _run(samples, preset, weights, steps, guidance, seed, out: Path, paste_back: bool = False, released=None, **parts):
     import torch
 
     from ladi_mini.checkpoints import load_pipeline
     from ladi_mini.sample import collate
     from ladi_mini.show import try_on_sheet
 
-    pipe = load_pipeline(preset, weights)
+    if released is None:
+        pipe = load_pipeline(preset, weights)
+    else:
+        device, dtype = ("cuda", torch.float16) if torch.cuda.is_available() else ("cpu", torch.float32)
+        pipe = load_pipeline(preset, device=device, released=released, weights=weights, dtype=dtype, **parts)
     pipe.set_progress_bar_config(desc="trying on")
     output = pipe(
         collate(samples), num_inference_steps=steps, guidance_scale=guidance, paste_back=paste_back,
