@@ -9,10 +9,10 @@ STAMP := .venv/.installed
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lab env lock clean check-python
+.PHONY: help demo test test-fast lab course book env lock clean check-python
 .DELETE_ON_ERROR:
 
-demo test test-fast: export HF_HUB_OFFLINE = 1
+demo test test-fast course book: export HF_HUB_OFFLINE = 1
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +25,7 @@ demo: $(STAMP)  ## dress a person: prints where the pictures are
 test: $(STAMP)  ## everything that is checked: style, then all tests
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/ladi-mini course check
 	@$(BIN)/python -m pytest
 
 test-fast: $(STAMP)  ## the quick tests, up to the first failure, in under a minute
@@ -32,6 +33,12 @@ test-fast: $(STAMP)  ## the quick tests, up to the first failure, in under a min
 
 lab: $(STAMP)  ## open the lessons in JupyterLab
 	@$(BIN)/jupyter-lab notebooks
+
+course: $(STAMP)  ## execute the lessons that changed and write their notebooks
+	@$(BIN)/ladi-mini course build
+
+book: $(STAMP)  ## make the book from the lessons and notebooks, in build/book/html
+	@$(BIN)/ladi-mini course book
 
 env: $(STAMP)  ## make or renew the environment in .venv, nothing else
 
@@ -80,8 +87,8 @@ $(STAMP): pyproject.toml requirements.lock
 	fi
 	@echo "Installing into .venv, once; torch is the large part."
 	@if [ -n "$(UV)" ]; then \
-		uv pip install --python $(BIN)/python $(if $(TORCH),--torch-backend=$(TORCH)) -c requirements.lock -e '.[test]'; \
+		uv pip install --python $(BIN)/python $(if $(TORCH),--torch-backend=$(TORCH)) -c requirements.lock -e '.[test,book]'; \
 	else \
-		$(BIN)/python -m pip install --disable-pip-version-check -c requirements.lock -e '.[test]'; \
+		$(BIN)/python -m pip install --disable-pip-version-check -c requirements.lock -e '.[test,book]'; \
 	fi
 	@touch $@

@@ -1,40 +1,46 @@
-"""notebooks: the one that is here is its source in lessons/, runs from top to bottom, and carries its pictures."""
+"""notebooks: each is what its lesson says, the blank has no answer, and the lesson runs from top to bottom with its solutions."""
 
+import time
 from pathlib import Path
 
-import jupytext
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from ladi_mini.course.build import Course
+from ladi_mini.course.rules import check
+
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+SOLUTIONS = {path.stem: path for path in (ROOT / "notebooks" / "solutions").glob("*.ipynb")}
 
 
-def cells(notebook):
-    return [(cell.cell_type, cell.source.strip()) for cell in notebook.cells]
+def printed(notebook) -> str:
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return "".join(output.get("text", "") for output in outputs if output.output_type == "stream")
 
 
 def test_there_is_a_notebook_to_start_with():
-    assert [path.name for path in NOTEBOOKS] == ["start_here.ipynb"]
+    assert "start_here" in [path.stem for path in NOTEBOOKS]
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
-def test_a_notebook_is_its_source_executed_in_order_without_errors_or_widget_state(path):
-    notebook = nbformat.read(path, as_version=4)
-    nbformat.validate(notebook)
-    assert cells(notebook) == cells(jupytext.read(ROOT / "lessons" / f"{path.stem}.md"))
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
-    outputs = [output for cell in code for output in cell.outputs]
-    assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
-    assert sum("image/png" in o.get("data", {}) or "image/jpeg" in o.get("data", {}) for o in outputs) >= 3
-    assert "widgets" not in notebook.metadata and path.stat().st_size < 1_000_000
-    assert str(ROOT) not in path.read_text()
+def test_course_has_no_fault_and_says_so_within_seconds():
+    begun = time.process_time()
+    assert [str(fault) for fault in check(Course(ROOT))] == []
+    assert time.process_time() - begun < 20
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
-def test_a_notebook_runs_from_top_to_bottom(path):
-    notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=150, resources={"metadata": {"path": str(path.parent)}}).execute()
+@pytest.mark.parametrize("slug", [path.stem for path in NOTEBOOKS])
+def test_lesson_runs_from_top_to_bottom_with_its_solutions(slug):
+    # the blank was executed when it was built, and its sum says whether it has changed since
+    notebook = nbformat.read(SOLUTIONS.get(slug, ROOT / "notebooks" / f"{slug}.ipynb"), as_version=4)
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(ROOT / "notebooks")}}).execute()
+    said = printed(notebook)
+    assert "✗" not in said and "○" not in said and ("✓" in said) == (slug in SOLUTIONS)
+
+
+def test_blank_notebooks_hold_no_answer():
+    for path in NOTEBOOKS:
+        said = printed(nbformat.read(path, as_version=4))
+        assert "✓" not in said and "✗" not in said and ("○" in said) == (path.stem in SOLUTIONS)

@@ -1,0 +1,12 @@
+"""The course: lessons become notebooks and a book, and a student's answers are checked.
+
+For a notebook: `start`, `show`, `data`, `check`. For those who write lessons, in the order of the work: `lesson` reads a source,
+`text` turns its MyST into CommonMark or into a page, `execute` runs it, `build` writes the notebooks, `rules` checks them,
+`adopt` carries an edit back, `new` begins a lesson, `book` makes the book; `answers` holds what checkers are written with, and
+`exercises/` the checkers.
+"""
+
+from ladi_mini.course.answers import check
+from ladi_mini.course.notebook import data, show, start
+
+__all__ = ["check", "data", "show", "start"]
