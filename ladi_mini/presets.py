@@ -25,8 +25,8 @@ class StageConfig:
     """How long and how fast one stage trains.
 
     `steps` optimiser steps of `batch_size` samples with AdamW at `learning_rate` (linear warm-up over `warmup`
-    steps, then a cosine down to a tenth), gradients clipped at `clip_norm`; `ema` is the decay of the averaged weights
-    that are shipped, `weights` the factors of the loss terms by name.
+    steps, then a cosine down to a tenth), gradients clipped at `clip_norm`; `beta2` is the decay of the second moments,
+    `ema` that of the averaged weights, which are shipped, `weights` the factors of the loss terms by name.
     """
 
     steps: int
@@ -34,11 +34,12 @@ class StageConfig:
     learning_rate: float
     warmup: int = 50
     clip_norm: float = 1.0
+    beta2: float = 0.999
     ema: float = 0.999
     weights: dict[str, float] = field(default_factory=dict)
 
 
-AUTOENCODER = {"edges": 0.5, "means": 1.0, "kl": 1e-4}
+AUTOENCODER = {"edges": 0.5, "means": 1.0, "chroma": 1.0, "kl": 1e-4}
 EDGES = {"edges": 0.5}
 
 
@@ -126,7 +127,7 @@ NANO = Preset(
     height=64,
     width=48,
     latent_channels=4,
-    vae_channels=(16, 32, 48),
+    vae_channels=(16, 32, 32),
     vae_layers=1,
     vae_groups=8,
     scaling_factor=1.0,
@@ -160,7 +161,7 @@ NANO = Preset(
     validation_samples=256,
     stages={  # under a quarter of an hour in all on two CPU cores
         "clip": StageConfig(steps=300, batch_size=64, learning_rate=2e-3),
-        "autoencoder": StageConfig(steps=1500, batch_size=16, learning_rate=3e-3, weights=AUTOENCODER),
+        "autoencoder": StageConfig(steps=1500, batch_size=16, learning_rate=3e-3, beta2=0.98, weights=AUTOENCODER),
         "emasc": StageConfig(steps=120, batch_size=16, learning_rate=2e-3, warmup=10, weights=EDGES),
         "warping": StageConfig(steps=2000, batch_size=16, learning_rate=1e-3, weights={"constraint": 0.001, "grid": 1.0}),
         "refinement": StageConfig(steps=220, batch_size=16, learning_rate=2e-3, warmup=10, weights=EDGES),
@@ -174,7 +175,7 @@ MINI = Preset(
     name="mini",
     height=256,
     width=192,
-    latent_channels=8,
+    latent_channels=16,
     vae_channels=(32, 64, 96, 128),
     vae_layers=1,
     vae_groups=8,
@@ -204,14 +205,16 @@ MINI = Preset(
     warp_regression=(192, 128, 96, 64),
     warp_points=5,
     refinement_channels=24,
-    train_samples=60_000,
+    train_samples=24_000,
     validation_samples=512,
     stages={
         "clip": StageConfig(steps=3000, batch_size=512, learning_rate=1e-3),
-        "autoencoder": StageConfig(steps=40_000, batch_size=32, learning_rate=1e-3, weights=AUTOENCODER),
+        "autoencoder": StageConfig(
+            steps=16_000, batch_size=48, learning_rate=1.5e-3, warmup=300, beta2=0.99, weights=AUTOENCODER
+        ),
         "emasc": StageConfig(steps=5000, batch_size=32, learning_rate=1e-3, weights=EDGES),
-        "warping": StageConfig(steps=10_000, batch_size=64, learning_rate=5e-4, weights={"constraint": 0.001, "grid": 1.0}),
-        "refinement": StageConfig(steps=4000, batch_size=64, learning_rate=1e-3, weights=EDGES),
+        "warping": StageConfig(steps=7_700, batch_size=64, learning_rate=5e-4, weights={"constraint": 0.001, "grid": 1.0}),
+        "refinement": StageConfig(steps=2400, batch_size=64, learning_rate=1e-3, weights=EDGES),
         "inpainting": StageConfig(steps=6000, batch_size=256, learning_rate=1e-3),
         "inversion": StageConfig(steps=2000, batch_size=256, learning_rate=5e-4),
         "tryon": StageConfig(steps=16_000, batch_size=256, learning_rate=1e-3),

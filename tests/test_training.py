@@ -17,7 +17,9 @@ from ladi_mini.cards import read_card
 from ladi_mini.checkpoints import STAGE_COMPONENTS, Models, build_component, load_pipeline, save_stage
 from ladi_mini.presets import NANO, STAGES, StageConfig
 from ladi_mini.training import STAGE_CLASSES, Interrupted, train, train_stage
-from ladi_mini.training.loop import Average, batch_indices, learning_rate
+from ladi_mini.training.average import Average
+from ladi_mini.training.loop import batch_indices, learning_rate
+from ladi_mini.training.resume import _shards
 from ladi_mini.training.stage import rows
 from ladi_mini.wardrobe import packed
 
@@ -149,6 +151,62 @@ def test_stopped_by_its_budget_and_resumed_it_ends_in_the_same_weights(name, fol
     train_stage(resumed, table, tmp_path / "parts", budget=0, progress=False)
     for key, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[key]), key
+
+
+def test_a_light_checkpoint_is_small_and_the_loss_goes_on_where_it_was(folder, data, tmp_path):
+    """After six steps on one batch, the next losses are those of the undisturbed run, and not those of a start."""
+    losses: dict[str, dict[int, float]] = {"whole": {}, "parts": {}}
+    name = "clip"
+    config = replace(TINY.stages[name], steps=12, batch_size=12, warmup=0, ema=0.0, learning_rate=1e-3)
+    preset = TINY.with_(stages=TINY.stages | {name: config})
+
+    def run(what, **options):
+        torch.manual_seed(0)
+        stage = STAGE_CLASSES[name](preset, Models(preset, folder))
+        note = lambda step, terms: losses[what].__setitem__(step, terms["loss"].item())  # noqa: E731
+        train_stage(stage, stage.table(data), tmp_path / what, progress=False, on_step=note, **options)
+
+    run("whole")
+    for _ in range(6):
+        with pytest.raises(Interrupted):
+            run("parts", budget=0, light=False)
+    (exact,) = (tmp_path / "parts").glob("checkpoint-*")
+    full = sum(file.stat().st_size for file in exact.glob("*.safetensors"))
+    with pytest.raises(Interrupted):
+        run("parts", budget=0, light=True)
+    (kept,) = (tmp_path / "parts").glob("checkpoint-*")
+    assert sum(file.stat().st_size for file in kept.glob("*.safetensors")) < 0.4 * full
+    run("parts")
+    whole, parts = losses["whole"], losses["parts"]
+    assert all(whole[step] == parts[step] for step in range(7))
+    assert abs(parts[7] - whole[7]) < 0.1 * abs(whole[0] - whole[7])
+    assert abs(parts[11] - whole[11]) < 0.2 * abs(whole[0] - whole[11])
+
+
+def test_a_checkpoints_files_are_small_enough_to_carry():
+    tensors = {str(i): torch.zeros(1_500_000) for i in range(7)} | {"large": torch.zeros(5_000_000)}
+    shards = _shards(tensors)
+    assert [name for shard in shards for name in shard] == list(tensors)
+    assert all(sum(t.nbytes for t in shard.values()) <= 14_000_000 or len(shard) == 1 for shard in shards)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["autoencoder", "warping", "tryon"])
+def test_a_stages_compiled_networks_say_the_same(name, folder, data):
+    stage = make(name, folder).train(False)
+    batch = stage.draw(rows(stage.table(data), range(4)), torch.Generator().manual_seed(0))
+    plain = stage(batch)
+    calls = []
+
+    def backend(graph, inputs):
+        calls.append(graph)
+        return graph.forward
+
+    for network in stage.heavy():
+        network.compile(backend=backend)
+    for term, value in stage(batch).items():
+        assert torch.allclose(value, plain[term], rtol=1e-4, atol=1e-6), term
+    assert len(calls) >= len(stage.heavy())  # they were compiled indeed
 
 
 KILLED = """

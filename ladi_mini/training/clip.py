@@ -9,7 +9,7 @@ import torch
 
 from ladi_mini.checkpoints import build_component
 from ladi_mini.clip import clip_pixels, contrastive_loss, image_features, retrieval_accuracy, text_features, tokenize
-from ladi_mini.training.stage import Stage, Tensors, collect, from_bytes, to_bytes
+from ladi_mini.training.stage import Stage, Tensors, collect, from_bytes, in_parts, to_bytes
 
 
 class ClipStage(Stage):
@@ -19,16 +19,25 @@ class ClipStage(Stage):
         super().__init__(preset, models)
         self.clip = build_component(preset, "clip")
 
+    def heavy(self):
+        return [self.clip.visual, self.clip.transformer]
+
     def table(self, data) -> Tensors:
         tokenizer = self.models["tokenizer"]
-        return collect(
-            data, lambda b: {"garment": to_bytes(b.garment), "input_ids": tokenize(tokenizer, b.caption)}, label=self.name
-        )
+
+        def columns(batch):
+            ids = tokenize(tokenizer, batch.caption)
+            return {"garment": to_bytes(batch.garment), "input_ids": ids.to(batch.garment.device)}
+
+        return collect(self, data, columns)
 
     def draw(self, batch, generator):
-        reach = max(1, self.preset.height // 32)
-        shift = torch.randint(-reach, reach + 1, (2,), generator=generator, device=generator.device).tolist()
-        return batch | {"garment": batch["garment"].roll(shift, dims=(-2, -1))}  # white borders meet white borders
+        reach, device = max(1, self.preset.height // 32), generator.device
+        shift = torch.randint(-reach, reach + 1, (2, 1), generator=generator, device=device)
+        rows, columns = (
+            (torch.arange(n, device=device) - d) % n for n, d in zip(batch["garment"].shape[-2:], shift, strict=True)
+        )
+        return batch | {"garment": batch["garment"][:, :, rows][..., columns]}  # white borders meet white borders
 
     def features(self, batch: Tensors) -> tuple[torch.Tensor, torch.Tensor]:
         """Unit features (B, D) of the garments and of their captions."""
@@ -41,7 +50,7 @@ class ClipStage(Stage):
 
     @torch.no_grad()
     def validate(self, table):
-        image, text = self.features(table)
+        image, text = (torch.cat(part) for part in zip(*(self.features(part) for part in in_parts(table)), strict=True))
         said = torch.unique(table["input_ids"], dim=0, return_inverse=True)[1]  # two garments may have one caption
         to_text, to_image = retrieval_accuracy(image, text, said)
         return {"image_to_text_top1": float(to_text), "text_to_image_top1": float(to_image), "chance": 1 / len(image)}

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from ladi_mini.checkpoints import build_component
 from ladi_mini.emasc import decode_with_skips, encode_with_taps
-from ladi_mini.training.stage import Stage, Tensors, collect, decibels, from_bytes, gradient_l1, to_bytes
+from ladi_mini.training.stage import Stage, Tensors, collect, decibels, from_bytes, gradient_l1, in_parts, to_bytes
 
 
 class EmascStage(Stage):
@@ -21,7 +21,7 @@ class EmascStage(Stage):
         self.emasc = build_component(preset, "emasc")
 
     def table(self, data) -> Tensors:
-        return collect(data, lambda b: {"person": to_bytes(b.person), "inpaint_mask": b.inpaint_mask.bool()}, label=self.name)
+        return collect(self, data, lambda b: {"person": to_bytes(b.person), "inpaint_mask": b.inpaint_mask.bool()})
 
     def pictures(self, batch: Tensors) -> tuple[torch.Tensor, torch.Tensor]:
         """The person and the agnostic person, (B, 3, H, W)."""
@@ -44,14 +44,16 @@ class EmascStage(Stage):
 
     @torch.no_grad()
     def validate(self, table):
-        vae = self.models["vae"]
-        person, agnostic = self.pictures(table)
-        mask = table["inpaint_mask"]
-        plain = vae.decode(vae.encode(person).latent_dist.mode()).sample.clamp(-1, 1)
-        skipped = self.reconstruct(person, agnostic, mask).clamp(-1, 1)
-        measured = {}
-        for name, out in (("without", plain), ("with", skipped)):
-            error = (out - person).square()
-            measured[f"psnr_known_{name}"] = decibels(error[~mask.expand_as(error)].mean().item())
-            measured[f"psnr_inside_mask_{name}"] = decibels(error[mask.expand_as(error)].mean().item())
+        vae, errors = self.models["vae"], {"without": [], "with": []}
+        for part in in_parts(table):
+            person, agnostic = self.pictures(part)
+            plain = vae.decode(vae.encode(person).latent_dist.mode()).sample
+            skipped = self.reconstruct(person, agnostic, part["inpaint_mask"])
+            for name, out in (("without", plain), ("with", skipped)):
+                errors[name].append((out.clamp(-1, 1) - person).square().mean(1, keepdim=True))
+        measured, mask = {}, table["inpaint_mask"]
+        for name, found in errors.items():
+            error = torch.cat(found)
+            measured[f"psnr_known_{name}"] = decibels(error[~mask].mean().item())
+            measured[f"psnr_inside_mask_{name}"] = decibels(error[mask].mean().item())
         return measured

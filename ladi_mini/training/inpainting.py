@@ -20,13 +20,13 @@ FIXED_TIMESTEPS = (100, 300, 500, 700, 900)  # at which held-out noise predictio
 
 def latent_columns(stage: Stage, batch) -> Tensors:
     """Posterior of the person, latents of the agnostic one, the mask at the latents' size."""
-    vae, device = stage.models["vae"], stage.models.device
+    vae = stage.models["vae"]
     scale = vae.config.scaling_factor
-    posterior = vae.encode(batch.person.to(device)).latent_dist
+    posterior = vae.encode(batch.person).latent_dist
     return {
-        "mean": (posterior.mean * scale).cpu(),
-        "std": (posterior.std * scale).cpu(),
-        "masked_latents": encode(vae, batch.agnostic.to(device)).cpu(),
+        "mean": posterior.mean * scale,
+        "std": posterior.std * scale,
+        "masked_latents": encode(vae, batch.agnostic),
         "mask": F.interpolate(batch.inpaint_mask, stage.preset.latent_size, mode="nearest"),
     }
 
@@ -35,6 +35,13 @@ def encode_texts(stage: Stage, texts: list[str]) -> torch.Tensor:
     """(B, L, D) hidden states of sentences without placeholders."""
     ids = tokenize(stage.models["tokenizer"], texts)
     return encode_prompt(stage.models["text_encoder"], ids.to(stage.models.device))
+
+
+def empty_text(stage: Stage) -> torch.Tensor:
+    """(1, L, D) hidden states of the empty sentence, computed once: the text encoder is frozen."""
+    if not hasattr(stage, "_empty_text"):
+        stage.__dict__["_empty_text"] = encode_texts(stage, [""]).detach()
+    return stage._empty_text
 
 
 def draw_noise(stage: Stage, batch: Tensors, generator: torch.Generator) -> Tensors:
@@ -83,17 +90,16 @@ class InpaintingStage(Stage):
 
     def table(self, data) -> Tensors:
         def columns(batch):
-            return latent_columns(self, batch) | {"text": encode_texts(self, caption_prompts(batch.caption)).cpu()}
+            return latent_columns(self, batch) | {"text": encode_texts(self, caption_prompts(batch.caption))}
 
-        return collect(data, columns, label=self.name)
+        return collect(self, data, columns)
 
     def draw(self, batch, generator):
         drop = chance(self.preset.condition_dropout, len(batch["mean"]), generator)
         return draw_noise(self, batch, generator) | {"drop_text": drop}
 
     def forward(self, batch):
-        empty = encode_texts(self, [""])
-        text = torch.where(batch["drop_text"][:, None, None], empty, batch["text"])
+        text = torch.where(batch["drop_text"][:, None, None], empty_text(self), batch["text"])
         static = torch.cat([batch["mask"], batch["masked_latents"]], dim=1)
         return {"loss": noise_loss(self, self.base, batch, static, text)}
 

@@ -16,10 +16,10 @@ from ladi_mini.training.stage import Stage, Tensors, collect
 
 def word_columns(stage: Stage, batch) -> Tensors:
     """The image tower's hidden states of the garments, and the prompts with placeholders."""
-    pixels = clip_pixels(batch.garment.to(stage.models.device), stage.preset.vision_size)
+    pixels = clip_pixels(batch.garment, stage.preset.vision_size)
     ids = tokenize(stage.models["tokenizer"], prompts(batch.category, stage.preset.pseudo_words))
     hidden = stage.models["image_encoder"](pixels).last_hidden_state
-    return {"image_hidden": hidden.half().cpu(), "input_ids": ids}
+    return {"image_hidden": hidden.half(), "input_ids": ids.to(hidden.device)}
 
 
 def text_of_words(stage: Stage, adapter, batch: Tensors) -> torch.Tensor:
@@ -35,8 +35,11 @@ class InversionStage(Stage):
         super().__init__(preset, models)
         self.inversion_adapter = build_component(preset, "inversion_adapter")
 
+    def heavy(self):
+        return [self.models["base"]]  # frozen, but gradients run through it
+
     def table(self, data) -> Tensors:
-        return collect(data, lambda b: latent_columns(self, b) | word_columns(self, b), label=self.name)
+        return collect(self, data, lambda b: latent_columns(self, b) | word_columns(self, b))
 
     def draw(self, batch, generator):
         return draw_noise(self, batch, generator)

@@ -1,31 +1,32 @@
 """The one training loop: AdamW, warm-up and cosine, averaged weights, and a resume that changes nothing.
 
 Choices made here
-- Everything random is a function of (seed, stage, step): the order of the data, noise, timesteps, dropout. So a checkpoint is
-  weights, averages, moments and a step, and training that was killed anywhere ends in the same weights as training that was not:
-  to the bit on a CPU, on a GPU up to its non-deterministic kernels, in float16 but for the loss scale, which starts anew.
-- A checkpoint is a folder written beside its place and renamed; the one before it is removed only then.
+- Everything random is a function of (seed, stage, step): the order of the data, noise, timesteps, dropout. So a full
+  checkpoint (see `resume`) is weights, averages, moments and a step, and training that was killed anywhere ends in the same
+  weights as training that was not: to the bit on a CPU, on a GPU up to its non-deterministic kernels, in float16 but for the
+  loss scale, which starts anew.
 - SIGINT and SIGTERM finish the step, write a checkpoint and raise `Interrupted`; `budget` seconds do the same.
-- Accelerate moves, scales and spreads over processes; each process takes its slice of every batch.
+- Accelerate moves, scales and spreads over processes; each process takes its slice of every batch. Compiling and bfloat16 are
+  for GPUs, where they are worth a factor of two to three.
 """
 
-import json
 import math
-import os
-import shutil
 import signal
 import time
 import zlib
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
-from ladi_mini.cards import circumstances, peak_memory_mb, write_text
+from ladi_mini.cards import circumstances, peak_memory_mb
 from ladi_mini.presets import StageConfig
+from ladi_mini.training.average import Average
+from ladi_mini.training.resume import load_checkpoint, save_checkpoint
+from ladi_mini.training.share import GpuShare
 from ladi_mini.training.stage import Stage, Tensors, rows
 
 
@@ -51,30 +52,13 @@ def batch_indices(step: int, batch_size: int, count: int, seed: int) -> torch.Te
     position, picked = step * batch_size, []
     while len(picked) < batch_size:
         epoch, offset = divmod(position + len(picked), count)
-        order = torch.randperm(count, generator=torch.Generator().manual_seed(seed_of(seed, "order", epoch)))
-        picked += order[offset : offset + batch_size - len(picked)].tolist()
+        picked += _order(epoch, count, seed)[offset : offset + batch_size - len(picked)].tolist()
     return torch.tensor(picked)
 
 
-class Average:
-    """Exponential moving average of a module's parameters; buffers (running statistics) are copied.
-
-    The decay warms up, min(decay, (1 + step) / (10 + step)), so that short runs forget their start.
-    """
-
-    def __init__(self, module: torch.nn.Module, decay: float):
-        self.decay = decay
-        self.values = {name: value.detach().clone() for name, value in module.state_dict().items()}
-        self.parameters = {name for name, _ in module.named_parameters()}
-
-    @torch.no_grad()
-    def update(self, module: torch.nn.Module, step: int):
-        decay = min(self.decay, (1 + step) / (10 + step))
-        for name, value in module.state_dict().items():
-            if name in self.parameters:
-                self.values[name].lerp_(value, 1 - decay)
-            else:
-                self.values[name].copy_(value)
+@lru_cache(maxsize=2)
+def _order(epoch: int, count: int, seed: int) -> torch.Tensor:
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed_of(seed, "order", epoch)))
 
 
 def train_stage(
@@ -85,27 +69,39 @@ def train_stage(
     seed: int = 0,
     held_out: Tensors | None = None,
     accelerator: Accelerator | None = None,
-    save_every: int = 200,
+    save_every: int | None = None,
     budget: float | None = None,
+    light: bool = False,
+    compile: bool = False,
     progress: bool = True,
     on_step=None,
 ) -> dict:
     """Trains `stage` on the rows of `table` and leaves the averaged weights in it; returns the card.
 
-    `work` is the folder of its checkpoints: if one is there, training goes on from it. `budget`: seconds after which it stops at
-    a checkpoint. `on_step(step, terms)` is called after each step, for live figures. Raises `Interrupted` when stopped early.
+    `work` is the folder of its checkpoints, written every `save_every` steps (a twentieth of all, at least 200): if one is there,
+    training goes on from it. `budget`: seconds after which it stops at a checkpoint, which is a `light` one if so asked.
+    `compile` its networks with torch, which takes a minute or so and pays on a GPU.
+    `on_step(step, terms)` is called after each step, for live figures. Raises `Interrupted` when stopped early.
     """
     config, work = stage.config, Path(work)
     accelerator = accelerator or Accelerator(cpu=not torch.cuda.is_available())
     device, count = accelerator.device, len(next(iter(table.values())))
     table = {name: column.to(device) for name, column in table.items()}
-    optimizer = torch.optim.AdamW(stage.parameters(), lr=config.learning_rate, weight_decay=1e-2)
+    stage.to(device)
+    if device.type == "cuda":  # convolutions' layout, set before the optimizer's moments take it over
+        stage.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(
+        stage.parameters(), lr=config.learning_rate, betas=(0.9, config.beta2), weight_decay=1e-2, fused=device.type == "cuda"
+    )
     wrapped, optimizer = accelerator.prepare(stage, optimizer)
+    for network in stage.heavy() if compile else ():
+        network.compile()
     average = Average(stage, config.ema)
     step, log, seconds = load_checkpoint(work, stage, optimizer, average)
-    resumed_at, started = step, time.perf_counter()
+    resumed_at, started, save_every = step, time.perf_counter(), save_every or max(200, config.steps // 20)
     stage.train()
-    with _signals() as signals, tqdm(total=config.steps, initial=step, desc=f"{stage.name:>12}", disable=not progress) as bar:
+    bar = tqdm(total=config.steps, initial=step, desc=f"{stage.name:>12}", disable=not progress)
+    with _signals() as signals, GpuShare(device) as busy, bar:
         while step < config.steps:
             torch.manual_seed(seed_of(seed, stage.name, step, accelerator.process_index))  # dropout
             generator = torch.Generator(device).manual_seed(seed_of(seed, stage.name, "draw", step, accelerator.process_index))
@@ -125,6 +121,7 @@ def train_stage(
                 bar.set_postfix(loss=f"{log[-1]['loss']:.4f}")
             if on_step is not None:
                 on_step(step, terms)
+            busy.step()
             step += 1
             bar.update(1)
             spent = time.perf_counter() - started
@@ -133,7 +130,7 @@ def train_stage(
                 stop = accelerator.reduce(torch.tensor(float(stop), device=device), "sum").item() > 0
             save = step < config.steps and (stop or step % save_every == 0)
             if save and accelerator.is_main_process:
-                save_checkpoint(work, stage, optimizer, average, step, log, seconds + spent)
+                save_checkpoint(work, stage, optimizer, average, step, log, seconds + spent, light and stop)
             if step < config.steps and stop:
                 accelerator.wait_for_everyone()
                 raise Interrupted(
@@ -142,8 +139,9 @@ def train_stage(
     spent = time.perf_counter() - started
     stage.load_state_dict(average.values)
     stage.eval()
-    stage.finish(table)
-    measured = stage.validate({name: column.to(device) for name, column in held_out.items()}) if held_out is not None else {}
+    with torch.compiler.set_stance("force_eager"):  # other shapes than in training: not worth compiling
+        stage.finish(table)
+        measured = stage.validate({name: column.to(device) for name, column in held_out.items()}) if held_out is not None else {}
     return {
         "stage": stage.name,
         "preset": stage.preset.name,
@@ -156,56 +154,14 @@ def train_stage(
         "parameters": sum(p.numel() for p in stage.parameters()),
         "seconds": round(seconds + spent, 1),
         "samples_per_second": round((config.steps - resumed_at) * config.batch_size / spent, 1) if spent else None,
+        "share_of_gpu_time": busy.share,
         "peak_memory_mb": peak_memory_mb(device),
+        "compiled": compile,
         "mixed_precision": str(accelerator.mixed_precision),
         "held_out": {name: round(value, 5) for name, value in measured.items()},
         "loss": log,
         **circumstances(device),
     }
-
-
-# ---------------------------------------------------------------- checkpoints
-
-
-def save_checkpoint(work: Path, stage, optimizer, average: Average, step: int, log: list, seconds: float) -> None:
-    """Writes `work/checkpoint-<step>` whole or not at all, then removes older ones."""
-    work.mkdir(parents=True, exist_ok=True)
-    beside, place = work / f".part-{os.getpid()}", work / f"checkpoint-{step:07d}"
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir()
-    tensors = {f"model.{name}": value for name, value in stage.state_dict().items()}
-    tensors |= {f"average.{name}": value for name, value in average.values.items()}
-    for number, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{number}.{name}": torch.as_tensor(value) for name, value in state.items()}
-    save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, beside / "state.safetensors")
-    write_text(beside / "state.json", json.dumps({"step": step, "log": log, "seconds": seconds}))
-    shutil.rmtree(place, ignore_errors=True)
-    beside.rename(place)
-    for old in work.glob("checkpoint-*"):
-        if old != place:
-            shutil.rmtree(old)
-
-
-def load_checkpoint(work: Path, stage, optimizer, average: Average) -> tuple[int, list, float]:
-    """Fills everything from the newest checkpoint; returns (step, log, seconds), zeros where there is none."""
-    found = sorted(work.glob("checkpoint-*"))
-    if not found:
-        return 0, [], 0.0
-    tensors = load_file(found[-1] / "state.safetensors")
-    stage.load_state_dict(_with_prefix(tensors, "model."))
-    device = next(stage.parameters()).device
-    average.values = {name: value.to(device) for name, value in _with_prefix(tensors, "average.").items()}
-    moments: dict[int, dict] = {}
-    for key, value in _with_prefix(tensors, "optimizer.").items():
-        number, name = key.split(".", 1)
-        moments.setdefault(int(number), {})[name] = value
-    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
-    state = json.loads((found[-1] / "state.json").read_text())
-    return state["step"], state["log"], state["seconds"]
-
-
-def _with_prefix(tensors: Tensors, prefix: str) -> Tensors:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 @contextmanager

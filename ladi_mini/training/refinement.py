@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from ladi_mini.checkpoints import build_component
-from ladi_mini.training.stage import Stage, Tensors, collect, from_bytes, gradient_l1, to_bytes
+from ladi_mini.training.stage import Stage, Tensors, collect, from_bytes, gradient_l1, in_parts, to_bytes
 from ladi_mini.training.warping import pose_of, warp_columns
 from ladi_mini.warping import warp
 
@@ -22,13 +22,13 @@ class RefinementStage(Stage):
         self.refinement = build_component(preset, "refinement")
 
     def table(self, data) -> Tensors:
-        warping, device = self.models["warping"], self.models.device
+        warping = self.models["warping"]
 
         def columns(batch):
-            grid = warping(*(x.to(device) for x in (batch.garment, batch.agnostic, batch.pose_map))).grid
-            return warp_columns(batch) | {"warped": to_bytes(warp(batch.garment.to(device), grid)).cpu()}
+            grid = warping(batch.garment, batch.agnostic, batch.pose_map).grid
+            return warp_columns(batch) | {"warped": to_bytes(warp(batch.garment, grid))}
 
-        return collect(data, columns, label=self.name)
+        return collect(self, data, columns)
 
     def refine(self, batch: Tensors) -> torch.Tensor:
         """(B, 3, H, W) the repaired garment."""
@@ -42,6 +42,6 @@ class RefinementStage(Stage):
 
     @torch.no_grad()
     def validate(self, table):
+        refined = torch.cat([self.refine(part).clamp(-1, 1) for part in in_parts(table)])
         worn, warped = from_bytes(table["worn"]), from_bytes(table["warped"])
-        refined = self.refine(table).clamp(-1, 1)
         return {"l1_before": (warped - worn).abs().mean().item(), "l1_after": (refined - worn).abs().mean().item()}

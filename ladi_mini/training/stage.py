@@ -54,18 +54,21 @@ class Stage(nn.Module):
     def finish(self, table: Tensors) -> None:
         """What is left to do when the averaged weights are in place, before they are saved."""
 
+    def heavy(self) -> list[nn.Module]:
+        """The networks worth compiling on a GPU: by default all that the stage trains."""
+        return list(self.children())
+
     def components(self) -> dict[str, nn.Module]:
         """What the stage trains, by component name."""
         return dict(self.named_children())
 
 
 @torch.no_grad()
-def collect(data, columns: Callable, chunk: int = 64, label: str = "preparing") -> Tensors:
-    """Runs `columns(batch) -> Tensors` over `data` in chunks and joins the rows; shows a progress bar."""
+def collect(stage: Stage, data, columns: Callable, chunk: int = 64) -> Tensors:
+    """Runs `columns(batch) -> Tensors` over `data` in chunks on the stage's device and joins the rows; shows a progress bar."""
     parts: list[Tensors] = []
-    for start in tqdm(range(0, len(data), chunk), desc=f"{label:>12}", leave=False):
-        batch = data.batch(list(range(start, min(start + chunk, len(data)))))
-        parts.append(columns(batch))
+    for start in tqdm(range(0, len(data), chunk), desc=f"{stage.name:>12}", leave=False):
+        parts.append(columns(data.batch(range(start, min(start + chunk, len(data))), stage.models.device)))
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -77,6 +80,12 @@ def to_bytes(image: torch.Tensor) -> torch.Tensor:
 def from_bytes(image: torch.Tensor) -> torch.Tensor:
     """uint8 to float32 in [-1, 1]."""
     return image.float() / 127.5 - 1
+
+
+def in_parts(table: Tensors, size: int = 64) -> Iterable[Tensors]:
+    """The table in parts of `size` rows, so that a measurement takes no more memory than training."""
+    count = len(next(iter(table.values())))
+    return (rows(table, range(start, min(start + size, count))) for start in range(0, count, size))
 
 
 def rows(table: Tensors, index: Iterable[int] | torch.Tensor) -> Tensors:

@@ -40,6 +40,9 @@ def train(
     budget: float | None = None,
     cache: Path | None = None,
     workers: int = 0,
+    precision: str = "no",
+    compile: bool = False,
+    light: bool = False,
     accelerator: Accelerator | None = None,
     progress: bool = True,
 ) -> list[dict]:
@@ -47,14 +50,18 @@ def train(
 
     Called again with the same arguments after a stop, it skips what is done and goes on from the last checkpoint. `workers`
     processes draw the wardrobe, 0 draws it here; with more a script needs `if __name__ == "__main__":`. `budget`: seconds for
-    all of them together, after which `Interrupted` is raised at a checkpoint. Raises `CheckpointError` if an earlier stage's
-    weights are missing, `InputError` for a stage that is not trained at this size.
+    all of them together, after which `Interrupted` is raised at a checkpoint, a `light` one if so asked.
+    `precision`, "no", "bf16" or "fp16", and `compile` are for GPUs.
+    Raises `CheckpointError` if an earlier stage's weights are missing, `InputError` for a stage not trained at this size.
     """
     out, started, cards = Path(out), time.perf_counter(), []
     untrained = [name for name in stages if preset.stages[name].steps == 0]
     if untrained:
         raise InputError(f"{untrained[0]} is not trained at preset {preset.name}: its weights come with the base; leave it out.")
-    accelerator = accelerator or Accelerator(cpu=not torch.cuda.is_available())
+    accelerator = accelerator or Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=precision)
+    if accelerator.device.type == "cuda":  # float32 products in TF32: what bfloat16 leaves over is not worth more
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.benchmark = True
     sizes = {"height": preset.height, "width": preset.width, "seed": seed, "cache_dir": cache, "workers": workers}
     with accelerator.main_process_first():  # the others read its cache
         data = packed("train", preset.train_samples, **sizes)
@@ -74,8 +81,9 @@ def train(
         preparing = time.perf_counter() - begun
         left = None if budget is None else budget - (time.perf_counter() - started)
         card = train_stage(
-            stage, table, work, seed=seed, held_out=held_out_table, accelerator=accelerator, budget=left, progress=progress
-        )
+            stage, table, work, seed=seed, held_out=held_out_table, accelerator=accelerator, budget=left, light=light,
+            compile=compile, progress=progress,
+        )  # fmt: skip
         card |= {"preparing_seconds": round(preparing, 1), "rendering_seconds": round(rendering, 1), "wardrobe": RECIPE_VERSION}
         if accelerator.is_main_process:
             save_stage(out, preset, name, stage.components(), card)

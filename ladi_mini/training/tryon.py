@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from ladi_mini.checkpoints import load_stage
 from ladi_mini.diffusion import build_unet, encode, extend_conv_in
-from ladi_mini.training.inpainting import chance, draw_noise, encode_texts, fixed_time_losses, latent_columns, noise_loss
+from ladi_mini.training.inpainting import chance, draw_noise, empty_text, fixed_time_losses, latent_columns, noise_loss
 from ladi_mini.training.inversion import text_of_words, word_columns
 from ladi_mini.training.stage import Stage, Tensors, collect
 from ladi_mini.warping import warp
@@ -29,19 +29,21 @@ class TryOnStage(Stage):
         adapter = load_stage(models.folder, preset, "inversion")["inversion_adapter"]
         self.inversion_adapter = adapter.to(models.device).requires_grad_(True)
 
+    def heavy(self):
+        return [self.unet]
+
     def table(self, data) -> Tensors:
         vae, warping, refinement = (self.models[name] for name in ("vae", "warping", "refinement"))
 
         def columns(batch):
-            garment, agnostic, pose_map = (x.to(self.models.device) for x in (batch.garment, batch.agnostic, batch.pose_map))
-            warped = warp(garment, warping(garment, agnostic, pose_map).grid)
-            refined = refinement(agnostic, pose_map, warped).clamp(-1, 1)
+            warped = warp(batch.garment, warping(batch.garment, batch.agnostic, batch.pose_map).grid)
+            refined = refinement(batch.agnostic, batch.pose_map, warped).clamp(-1, 1)
             return latent_columns(self, batch) | word_columns(self, batch) | {
-                "garment_latents": encode(vae, refined).cpu(),
+                "garment_latents": encode(vae, refined),
                 "pose": F.interpolate(batch.pose_map, self.preset.latent_size, mode="bilinear", align_corners=False).half(),
             }  # fmt: skip
 
-        return collect(data, columns, label=self.name)
+        return collect(self, data, columns)
 
     def draw(self, batch, generator):
         half, count = self.preset.condition_dropout / 2, len(batch["mean"])
@@ -51,7 +53,7 @@ class TryOnStage(Stage):
 
     def forward(self, batch):
         text = text_of_words(self, self.inversion_adapter, batch)
-        text = torch.where(batch["drop_text"][:, None, None], encode_texts(self, [""]), text)
+        text = torch.where(batch["drop_text"][:, None, None], empty_text(self), text)
         pose = batch["pose"].float() * ~batch["drop_pose"][:, None, None, None]
         garment = batch["garment_latents"] * ~batch["drop_garment"][:, None, None, None]
         static = torch.cat([batch["mask"], batch["masked_latents"], pose, garment], dim=1)
