@@ -2,7 +2,7 @@
 
 Choices made here
 - Weights are intact if they match their sha256 in the list beside them; no model is built.
-- A preset without a folder of weights is no fault; a damaged or incomplete folder is.
+- A stage that the list beside the weights does not name is not trained yet, which is no fault; one that is named and gone is.
 """
 
 import os
@@ -12,7 +12,7 @@ import torch
 from ladi_mini.cards import circumstances
 from ladi_mini.checkpoints import default_folder
 from ladi_mini.presets import PRESETS, STAGES
-from ladi_mini.sums import CheckpointError, verify
+from ladi_mini.sums import CheckpointError, read_sums, verify
 
 
 def describe() -> list[tuple[str, str]]:
@@ -37,6 +37,9 @@ def weights() -> tuple[list[tuple[str, str]], bool]:
             continue
         for stage in STAGES:
             path = folder / f"{stage}.safetensors"
+            if not path.exists() and path.name not in read_sums(folder):
+                rows.append((f"{preset} {stage}", "not trained yet"))
+                continue
             try:
                 verify(path)
             except CheckpointError as error:

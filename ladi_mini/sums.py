@@ -20,6 +20,13 @@ def write_sums(folder: Path) -> None:
     write_text(Path(folder) / "SHA256SUMS", "".join(lines))
 
 
+def read_sums(folder: Path) -> dict[str, str]:
+    """File name to sha256, of the folder's `SHA256SUMS`; empty if there is none."""
+    sums = Path(folder) / "SHA256SUMS"
+    lines = sums.read_text().splitlines() if sums.is_file() else []
+    return {name: digest for digest, name in (line.split(maxsplit=1) for line in lines if line.strip())}
+
+
 def sha256(path: Path) -> str:
     """The file's sha256 in hexadecimal."""
     with open(path, "rb") as file:
@@ -38,8 +45,7 @@ def verify(path: Path, remedy: str | None = None, preset: str | None = None) -> 
             f"train it with `ladi-mini train {path.stem}{size} --out {path.parent}`, or `git checkout` it if it is a shipped file"
         )
         raise CheckpointError(f"{path} is missing; {remedy or own}.")
-    lines = sums.read_text().splitlines() if sums.is_file() else []
-    listed = {name: digest for digest, name in (line.split(maxsplit=1) for line in lines if line.strip())}
+    listed = read_sums(path.parent)
     if path.name not in listed:
         own = "restore both with `git checkout` or train the stage again"
         raise CheckpointError(f"{path} has no line in {sums}; {remedy or own}.")
