@@ -144,6 +144,8 @@ def _environment(root: Path, scratch: Path) -> Iterator[None]:
     values = {
         "LADI_MINI_COURSE": str(root.resolve()),
         "OMP_NUM_THREADS": str(THREADS),
+        "OMP_WAIT_POLICY": "PASSIVE",  # threads that wait by spinning would be counted as work
+        "GOMP_SPINCOUNT": "0",
         "PYTHONHASHSEED": "0",
         "HF_HUB_OFFLINE": "1",
         "IPYTHONDIR": str(scratch / "ipython"),

@@ -1,7 +1,8 @@
 """Figures: pure functions from tensors and traces to pictures, in one look.
 
 `style` holds the look, `pictures` turns one tensor into one picture, `sheets` puts pictures on a page,
-`wardrobe` shows the data on one.
+`wardrobe` shows the data on one, `warping` has the figures of lesson 3. `widgets` is imported by its own name, since only a
+notebook needs it.
 """
 
 from ladi_mini.show.pictures import (
@@ -20,28 +21,82 @@ from ladi_mini.show.pictures import (
 from ladi_mini.show.sheets import Panel, Row, alt_text, contact_sheet, sample_rows, sample_sheet, try_on_rows, try_on_sheet
 from ladi_mini.show.style import new_figure
 from ladi_mini.show.wardrobe import save_sheet, wardrobe_sheet
+from ladi_mini.show.warping import (
+    Bend,
+    affine_grid,
+    affine_map,
+    change_figure,
+    constraint_figure,
+    corners_figure,
+    correlation_figure,
+    direction_figure,
+    error_by_figure,
+    error_figure,
+    error_map,
+    half_pixel_figure,
+    kernel_figure,
+    open_body,
+    padding_figure,
+    panel_figure,
+    paste_figure,
+    print_region,
+    ranking,
+    ranking_figure,
+    refinement_figure,
+    sample_error,
+    shrinkage,
+    spline_figure,
+    training_figure,
+    wear,
+)
 
 __all__ = [
+    "Bend",
     "Panel",
     "Row",
+    "affine_grid",
+    "affine_map",
     "alt_text",
+    "change_figure",
+    "constraint_figure",
     "contact_sheet",
+    "corners_figure",
+    "correlation_figure",
+    "direction_figure",
+    "error_by_figure",
+    "error_figure",
     "error_image",
+    "error_map",
+    "half_pixel_figure",
     "heat_image",
+    "kernel_figure",
     "latent_colours",
     "latent_image",
     "mask_image",
     "mesh_on_body",
     "mesh_on_garment",
     "new_figure",
+    "open_body",
+    "padding_figure",
+    "panel_figure",
     "parse_image",
     "parse_legend",
+    "paste_figure",
     "pose_image",
+    "print_region",
+    "ranking",
+    "ranking_figure",
+    "refinement_figure",
+    "sample_error",
     "sample_rows",
     "sample_sheet",
     "save_sheet",
+    "shrinkage",
+    "spline_figure",
     "to_image",
+    "training_figure",
     "try_on_rows",
     "try_on_sheet",
     "wardrobe_sheet",
+    "wear",
 ]

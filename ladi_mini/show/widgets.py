@@ -1,0 +1,233 @@
+"""A garment under the reader's hands: 25 pins that hold it on a body, and the spline that follows them (lesson 3).
+
+Choices made here
+- The widget is a thin shell: every move is `pinned_grid`, `pinned_picture` and an end-point error, which need no browser.
+- A pin holds one point of the garment and is dragged on the body, as a hand would. It is a thin-plate spline through 25 pairs
+  (place on the body, place in the garment) like the network's, but here the garment's side of a pair is fixed and the body's is
+  free, so the linear system changes with every move and is solved anew: a 28 x 28 system, under a millisecond.
+- Pins may meet. A trace of stiffness keeps the system solvable then; otherwise it moves nothing by a hundredth of a pixel.
+- The browser gets a picture a move and sends the next move only when the last one has been drawn, so that it never lags behind.
+- The JavaScript imports nothing. Pins can be moved with the arrow keys (with shift, further).
+"""
+
+import io
+from math import isqrt
+from pathlib import Path
+
+import anywidget
+import numpy as np
+import torch
+import traitlets
+from matplotlib.figure import Figure
+from PIL import Image, ImageDraw
+from scipy.interpolate import RBFInterpolator
+
+from ladi_mini.errors import InputError
+from ladi_mini.sample import TryOnSample
+from ladi_mini.show.pictures import to_image
+from ladi_mini.show.sheets import Panel
+from ladi_mini.show.style import INK, ORANGE, rgb
+from ladi_mini.show.warping import open_body, panel_figure, sample_error
+from ladi_mini.warping import identity_grid, warp
+
+STIFFNESS = 1e-6
+SMOOTHING = 1.0  # of the spline from which the true places of the pins are sought
+QUALITY = 92  # of the JPEG that goes to the browser
+
+# ---------------------------------------------------------------- the spline behind the pins
+
+
+def garment_lattice(garment_mask: torch.Tensor, side: int = 5) -> torch.Tensor:
+    """(side², 2) points (x, y) in [-1, 1], row by row, that span the box around a garment (1, H, W)."""
+    mask = garment_mask[0] > 0.5
+    height, width = mask.shape
+    rows, columns = mask.any(1).nonzero()[:, 0], mask.any(0).nonzero()[:, 0]
+    y = torch.linspace(float(rows[0]), float(rows[-1]), side) / (height - 1) * 2 - 1
+    x = torch.linspace(float(columns[0]), float(columns[-1]), side) / (width - 1) * 2 - 1
+    return torch.cartesian_prod(y, x).flip(-1)
+
+
+def pinned_spline(pins: torch.Tensor, lattice: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+    """Where in the garment each of `points` (M, 2) on the body finds its colour, if the body's places `pins` (N, 2) find theirs
+    at the garment's points `lattice` (N, 2): (M, 2), all (x, y) in [-1, 1], in the dtype of `points`."""
+    centres, values = pins.double(), lattice.double()
+    affine = torch.cat([centres.new_ones(len(centres), 1), centres], dim=1)
+    kernel = _kernel(centres, centres) + STIFFNESS * torch.eye(len(centres), dtype=torch.float64)
+    corner = -1e-9 * torch.eye(3, dtype=torch.float64)  # pins on one line leave the affine part open: as little as possible
+    system = torch.cat([torch.cat([kernel, affine], 1), torch.cat([affine.mT, corner], 1)])
+    weights = torch.linalg.solve(system, torch.cat([values, values.new_zeros(3, 2)])).to(points)
+    query = torch.cat([_kernel(points, pins.to(points)), torch.ones_like(points[:, :1]), points], dim=1)
+    return query @ weights
+
+
+def _kernel(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """`warping.radial_basis` with a gradient also where two points meet: there r² log r has one, 0, but 0 x infinity is NaN."""
+    squared = (a[:, None, 0] - b[:, 0]).square() + (a[:, None, 1] - b[:, 1]).square()
+    squared = squared.clamp(min=1e-12)
+    return 0.5 * squared * squared.log()
+
+
+def pinned_grid(pins: torch.Tensor, lattice: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """(height, width, 2) float32: `pinned_spline` at every pixel of the body."""
+    pixels = identity_grid(height, width).float()
+    return pinned_spline(pins, lattice, pixels.flatten(0, 1)).view_as(pixels)
+
+
+def true_pins(sample: TryOnSample, lattice: torch.Tensor, pixels: int = 400, steps: int = 150) -> torch.Tensor:
+    """(N, 2): where on the body pins that hold the garment's points `lattice` (N, 2) come nearest to the true warp.
+
+    A start and `steps` of descent, on about `pixels` of the visible pixels. The start is a stiff spline that reads the true warp
+    from garment to body; it also tells where points lie that are hidden or off the garment, and a weak pull keeps them there.
+    Raises `InputError` if the sample does not know its warp.
+    """
+    if sample.warp_grid is None or sample.warp_visible is None:
+        raise InputError(f"{sample.name} does not know its true warp; take a sample of the wardrobe.")
+    shows = sample.warp_visible[0] > 0.5
+    every = max(1, int(shows.sum()) // pixels)
+    found, body = sample.warp_grid[shows][::every].double(), identity_grid(sample.height, sample.width)[shows][::every]
+    inverse = RBFInterpolator(found, body, kernel="thin_plate_spline", smoothing=SMOOTHING)
+    start = torch.from_numpy(inverse(lattice.double())).clamp(-1, 1)
+    pins = start.clone().requires_grad_()
+    optimiser = torch.optim.Adam([pins], lr=0.01)
+    for _ in range(steps):
+        apart = (pinned_spline(pins, lattice, body) - found).norm(dim=-1).mean()
+        loss = apart + 0.05 * (pins - start).square().sum(-1).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return pins.detach().float().clamp(-1, 1)
+
+
+def pinned_picture(sample: TryOnSample, grid: torch.Tensor, lattice: torch.Tensor) -> Image.Image:
+    """The garment on its body by a warp (H, W, 2), with the lines through its points `lattice` (N, 2) drawn on the cloth."""
+    cloth = warp(sample.garment[None], grid[None])[0]
+    shape = warp(sample.garment_mask[None], grid[None], padding_mode="zeros")[0]
+    ink = torch.from_numpy(rgb(INK)).float()[:, None, None] * 2 - 1
+    cloth = torch.lerp(cloth, ink.expand_as(cloth), 0.4 * lattice_lines(grid, lattice))
+    return to_image(torch.lerp(open_body(sample), cloth, shape), None)
+
+
+def lattice_lines(grid: torch.Tensor, lattice: torch.Tensor) -> torch.Tensor:
+    """(H, W) in [0, 1]: where a warp (H, W, 2) shows a row or a column of the garment's points, about a pixel wide."""
+    level = (grid - lattice[0]) / (lattice[-1] - lattice[0]) * (isqrt(len(lattice)) - 1)  # whole on a line
+    slope = torch.hypot(*torch.gradient(level, dim=(0, 1))).clamp(min=1e-6)
+    return (1.1 - (level - level.round()).abs() / slope).clamp(0, 1).amax(-1)
+
+
+# ---------------------------------------------------------------- the same as a still picture
+
+
+def pins_figure(sample: TryOnSample) -> Figure:
+    """The widget as a sheet: pins at rest, the top row in place, all in place, and the truth."""
+    lattice = garment_lattice(sample.garment_mask)
+    there, side = true_pins(sample, lattice), isqrt(len(lattice))
+    top = torch.arange(len(lattice)) < side
+    stages = {
+        "at rest": lattice,
+        "top row in place": torch.where(top[:, None], there, lattice),
+        f"all {len(lattice)} in place": there,
+    }
+    panels = [Panel(_with_dots(to_image(sample.garment), lattice), "the garment", f"{len(lattice)} pins hold it")]
+    told = []
+    for name, pins in stages.items():
+        grid = pinned_grid(pins, lattice, sample.height, sample.width)
+        picture = _enlarged(pinned_picture(sample, grid, lattice), panels[0].picture.size)
+        error = sample_error(sample, grid)
+        panels.append(Panel(_with_dots(picture, pins), name, f"{error:.1f} px off"))
+        told.append(f"{name}: {error:.1f} px off")
+    panels.append(Panel(to_image(_truth(sample)), "the truth"))
+    return panel_figure(
+        [panels],
+        f"A garment with {len(lattice)} pins in rows, and a body with the garment on it, the pins as orange dots and the lines "
+        f"between them bent by the spline: {'; '.join(told)}. Last the garment as it is truly worn.",
+    )
+
+
+def _truth(sample: TryOnSample) -> torch.Tensor:
+    return torch.where(sample.warp_visible.bool(), sample.warped_garment, open_body(sample))
+
+
+def _enlarged(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return picture if picture.size == size else picture.resize(size, Image.Resampling.NEAREST)
+
+
+def _with_dots(picture: Image.Image, points: torch.Tensor, radius: float = 4.0) -> Image.Image:
+    """The picture with an orange dot at each point (N, 2) in [-1, 1]."""
+    picture, size = picture.copy(), torch.tensor(picture.size)
+    draw = ImageDraw.Draw(picture)
+    for x, y in ((points + 1) / 2 * (size - 1)).tolist():
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), ORANGE, INK)
+    return picture
+
+
+# ---------------------------------------------------------------- the widget
+
+
+class PinWidget(anywidget.AnyWidget):
+    """A garment on a body, held by pins that can be dragged; the error against the true warp follows.
+
+    sample: one that knows its warp, at the size at which it is drawn. Traits: `pins` (list of (x, y) in [-1, 1]), `truth` (show
+    the true picture, with the pins where they belong; the reader's own come back after it), `error` in pixels of the picture.
+    Raises `InputError` for a sample without a true warp; a wrong `pins` raises `traitlets.TraitError`.
+    """
+
+    _esm = Path(__file__).parent / "static" / "pins.js"
+    _css = Path(__file__).parent / "static" / "pins.css"
+    pins = traitlets.List(help="where on the body each pin is, (x, y) in [-1, 1]").tag(sync=True)
+    truth = traitlets.Bool(False, help="show the true warp").tag(sync=True)
+    rest = traitlets.List(read_only=True).tag(sync=True)
+    places = traitlets.List(read_only=True, help="where the pins belong").tag(sync=True)
+    garment = traitlets.Bytes(read_only=True).tag(sync=True)
+    picture = traitlets.Bytes(read_only=True).tag(sync=True)
+    error = traitlets.Float(read_only=True).tag(sync=True)
+    rest_error = traitlets.Float(read_only=True).tag(sync=True)
+    best_error = traitlets.Float(read_only=True).tag(sync=True)
+    drawn = traitlets.Int(0, read_only=True, help="pictures so far").tag(sync=True)
+    size = traitlets.List(read_only=True, help="width, height of the picture in pixels").tag(sync=True)
+
+    def __init__(self, sample: TryOnSample):
+        lattice = garment_lattice(sample.garment_mask)
+        there = true_pins(sample, lattice)
+        super().__init__()
+        self._sample, self._lattice = sample, lattice
+        for name, value in {
+            "rest": lattice.tolist(),
+            "places": there.tolist(),
+            "garment": _jpeg(to_image(sample.garment, None)),
+            "rest_error": sample_error(sample, self.grid(lattice)),
+            "best_error": sample_error(sample, self.grid(there)),
+            "size": [sample.width, sample.height],
+        }.items():
+            self.set_trait(name, value)
+        self.observe(self._draw, ["pins", "truth"])
+        self.reset()
+
+    def reset(self):
+        """Pins at rest: the garment pasted as it lies."""
+        self.pins = self.rest
+
+    def grid(self, pins: torch.Tensor | None = None) -> torch.Tensor:
+        """(H, W, 2) the warp that these pins (N, 2) give, by default the reader's."""
+        pins = torch.tensor(self.pins) if pins is None else pins
+        return pinned_grid(pins, self._lattice, self._sample.height, self._sample.width)
+
+    @traitlets.validate("pins")
+    def _check_pins(self, proposal):
+        pins = np.array(proposal["value"], dtype=object)
+        if pins.shape != (len(self._lattice), 2) or not np.isfinite(pins.astype(float)).all():
+            raise traitlets.TraitError(f"pins must be {len(self._lattice)} finite pairs (x, y), got shape {pins.shape}")
+        return np.clip(pins.astype(float), -1.2, 1.2).tolist()
+
+    def _draw(self, _=None):
+        grid = self.grid()
+        shown = to_image(_truth(self._sample), None) if self.truth else pinned_picture(self._sample, grid, self._lattice)
+        with self.hold_sync():  # picture, error and count in one message
+            self.set_trait("picture", _jpeg(shown))
+            self.set_trait("error", sample_error(self._sample, grid))
+            self.set_trait("drawn", self.drawn + 1)
+
+
+def _jpeg(picture: Image.Image) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=QUALITY, subsampling=0)  # halved colours would smear letters
+    return file.getvalue()
