@@ -446,9 +446,11 @@ def _joints(keypoints: Array, visible: Array, shape: tuple[int, ...]) -> tuple[n
             f"keypoints have shape {points.shape} and visible {seen.shape}, expected {(*shape, 2)} and {shape}; "
             "give the 18 COCO keypoints as (x, y) and whether each was detected."
         )
-    seen = seen & np.isfinite(points).all(-1)
+    finite = np.isfinite(points)
+    if not finite.all():
+        points, seen = np.where(finite, points, 0.0), seen & finite.all(-1)
     # A far outlier says no more than "far outside", and OpenCV and PIL draw in 32-bit numbers.
-    return np.where(seen[..., None], np.clip(np.nan_to_num(points), -1e5, 1e5), 0.0), seen
+    return np.where(seen[..., None], points.clip(-1e5, 1e5), 0.0), seen
 
 
 def _labels(parse: Array, labels: LabelSet) -> np.ndarray:

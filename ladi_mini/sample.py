@@ -134,7 +134,9 @@ class TryOnSample:
             worst = self.keypoints[self.keypoint_visible].abs().amax(0).tolist()
             self._fail("keypoints", f"coordinates up to ({worst[0]:.0f}, {worst[1]:.0f})", f"pixels of a {w} x {h} picture",
                        "scale the keypoints with the picture")  # fmt: skip
-        extent = max(float(x.max() - x.min()) / w, float(y.max() - y.min()) / h)
+        spread = self.keypoints[self.keypoint_visible].aminmax(dim=0)
+        across, down = (spread.max - spread.min).tolist()
+        extent = max(across / w, down / h)
         if extent < 0.2:
             self._warn("keypoints", f"they span only {extent:.0%} of the picture; were they detected on a smaller one?")
 

@@ -106,6 +106,14 @@ def test_latents_leave_the_autoencoder_stage_with_deviation_one(folder, data):
         assert abs(encode(stage.vae, from_bytes(table["person"])).std().item() - 1) < 1e-3
 
 
+def test_the_autoencoder_sees_the_four_kinds_of_picture_that_are_encoded_later(folder, data):
+    stage = make("autoencoder", folder)
+    samples = data.batch(range(4))
+    seen = stage.pictures(stage.table(data) | {"kind": torch.tensor([0, 1, 2, 3] * 3)})[:4]
+    wanted = [samples.person[0], samples.garment[1], samples.warped_garment[2], samples.agnostic[3]]
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(seen, wanted, strict=True))
+
+
 # ---------------------------------------------------------------- the loop
 
 

@@ -59,10 +59,9 @@ class AutoencoderStage(Stage):
 
     def pictures(self, batch: Tensors) -> torch.Tensor:
         """(B, 3, H, W), one of the four kinds of picture a row."""
-        person = from_bytes(batch["person"])
-        agnostic = torch.where(batch["inpaint_mask"], torch.zeros_like(person), person)
-        choices = torch.stack([person, from_bytes(batch["garment"]), from_bytes(batch["warped"]), agnostic])
-        return choices[batch["kind"], torch.arange(len(person), device=person.device)]
+        _, garment, warped, agnostic = (batch["kind"][:, None, None, None] == k for k in range(len(KINDS)))
+        shown = torch.where(garment, batch["garment"], torch.where(warped, batch["warped"], batch["person"]))
+        return from_bytes(shown).masked_fill(agnostic & batch["inpaint_mask"], 0.0)
 
     @torch.no_grad()
     def finish(self, table):

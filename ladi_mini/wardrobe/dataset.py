@@ -183,17 +183,17 @@ def _to_batch(
     person, garment = pictures[:2]
     target = pictures[2] if len(names) == 3 else person
     masks = tensor("masks")
-
-    def mask(bit):
-        return (masks & bit).ne(0).unsqueeze(1).float()
-
+    bits = (
+        masks[:, None] & torch.tensor((GARMENT, REPAINT, VISIBLE, WORN), dtype=torch.uint8, device=device)[:, None, None]
+    ) != 0
+    garment_mask, repaint, visible, worn = bits.split(1, dim=1)
     height, width = masks.shape[1:]
     keypoints, seen = tensor("keypoints"), tensor("keypoint_visible")
     fields = {
         "person": person,
         "garment": garment,
-        "garment_mask": mask(GARMENT),
-        "inpaint_mask": mask(REPAINT),
+        "garment_mask": garment_mask.float(),
+        "inpaint_mask": repaint.float(),
         "pose_map": pose_maps(keypoints, seen, height, width),
         "parse": tensor("parse").long(),
         "keypoints": keypoints,
@@ -202,8 +202,8 @@ def _to_batch(
         "caption": arrays["caption"][indices].tolist(),
         "name": arrays["name"][indices].tolist(),
         "warp_grid": tensor("warp_grid").float(),
-        "warp_visible": mask(VISIBLE),
-        "warped_garment": torch.where((masks & WORN).ne(0).unsqueeze(1), target, torch.ones_like(target)),
+        "warp_visible": visible.float(),
+        "warped_garment": torch.where(worn, target, 1.0),
         "target": target,
         "print_text": arrays["print_text"][indices].tolist(),
         "print_box": tensor("print_box"),

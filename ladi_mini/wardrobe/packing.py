@@ -30,6 +30,8 @@ def pack(drawings: list[Drawing], unpaired: bool) -> dict[str, np.ndarray]:
     their `target` besides."""
 
     def stack(name):
+        if len(drawings) == 1:
+            return np.asarray(getattr(drawings[0], name))[None]
         return np.stack([getattr(d, name) for d in drawings])
 
     masks = GARMENT * stack("garment_mask") + VISIBLE * stack("warp_visible") + WORN * stack("worn")
