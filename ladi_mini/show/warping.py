@@ -589,9 +589,9 @@ def error_by_figure(values: dict[str, torch.Tensor], errors: torch.Tensor, categ
         both = torch.stack([value[known].double().argsort().argsort(), errors[known].double().argsort().argsort()]).double()
         rank = float(torch.corrcoef(both)[0, 1])
         axis.set(title=f"rank correlation {rank:+.2f}", xlabel=name, ylabel="end-point error (px)" if number == 0 else "")
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(0, 1.3 * float(errors.nan_to_num().max()))  # room for the legend
         told.append(f"with {name}: {rank:+.2f}")
-    axes[0, -1].legend(loc="upper right", handletextpad=0.2)
+    axes[0, -1].legend(loc="upper left", ncols=3, handletextpad=0.2, columnspacing=0.8, fontsize="small")
     return described(
         figure,
         f"The error of each of {len(errors)} samples against {len(values)} possible reasons, one mark a sample, one colour and "
