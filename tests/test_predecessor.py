@@ -47,10 +47,10 @@ def test_its_heat_maps_are_those_of_the_data():
 
 def test_the_perceptual_loss_is_zero_for_equal_pictures_grows_and_has_gradients():
     encoder, image = tiny_pipeline().image_encoder, batch(2).person
-    assert p.perceptual(encoder, image, image).item() == 0
+    assert p.perceptual(encoder, image, image).item() < 1e-6  # but for the last bits of two products of the same numbers
     noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(0))
     values = [p.perceptual(encoder, image + amount * noise, image).item() for amount in (0.05, 0.2, 0.8)]
-    assert 0 < values[0] < values[1] < values[2]
+    assert 1e-4 < values[0] < values[1] < values[2]
     changed = (image + 0.1 * noise).requires_grad_()
     p.perceptual(encoder, changed, image).backward()
     assert changed.grad.abs().sum() > 0

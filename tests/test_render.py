@@ -111,6 +111,7 @@ def test_unpaired_is_the_same_people_in_the_same_order_with_other_garments_of_th
 
 @pytest.mark.parametrize("layout", LOADERS)
 def test_the_target_is_that_person_in_that_garment(folders, layout):
+    shares = []
     for sample in load(folders, layout, "unpaired"):
         (file,) = [f for f in (folders / layout).rglob(f"{sample.name}.jpg") if f.parent.name == "target"]
         if layout == "dresscode":
@@ -120,11 +121,14 @@ def test_the_target_is_that_person_in_that_garment(folders, layout):
         outside = sample.inpaint_mask[0] == 0
         assert change[outside].mean() < 0.03 and (change[outside] > 0.2).float().mean() < 0.01
         assert change[~outside].mean() > 5 * change[outside].mean()
-        cloth = sample.garment[:, sample.garment_mask[0] > 0].mean(1)
+        cloth = sample.garment[:, sample.garment_mask[0] > 0].T[::7]
         worn = sum(sample.parse == PARSE_LABELS.index(name) for name in ("upper", "dress", "pants", "skirt")) > 0
         worn &= ~outside & (change > 0.1)
-        seen = (target / 127.5 - 1)[:, worn].mean(1)
-        assert (seen - cloth).abs().max() < 0.35  # its mean colour, up to folds and skin beside it
+        seen = (target / 127.5 - 1)[:, worn].T
+        share, before = ((torch.cdist(p, cloth).amin(1) < 0.1).float().mean() for p in (seen, sample.person[:, worn].T))
+        assert share > before + 0.15  # where a long garment makes way for a short one, most of the change is bare skin
+        shares.append(share)
+    assert sorted(shares)[len(shares) // 2] > 0.7  # the flat garment's colours
 
 
 def test_a_training_split_has_pairs_and_no_target(tmp_path):

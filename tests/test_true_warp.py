@@ -212,7 +212,10 @@ def end_errors(it: TryOnSample, shift: tuple[float, float] = (0, 0)) -> Iterator
 
 
 def unexplained(p: Pictures, visible: np.ndarray) -> int:
-    """How many pixels well inside `visible` lie on a strong edge of the worn picture where the flat garment has none."""
+    """How many pixels well inside `visible` lie on a strong edge of the worn picture where the flat garment has none.
+
+    Cloth that is worn smaller than it lies has steeper edges, by the factor that the grid says.
+    """
 
     def steepness(picture):
         return np.hypot(*(cv2.Sobel(picture, cv2.CV_32F, dx, dy, scale=0.125) for dx, dy in ((1, 0), (0, 1)))).max(-1)
@@ -220,7 +223,9 @@ def unexplained(p: Pictures, visible: np.ndarray) -> int:
     expected = cv2.dilate(steepness(p.flat), np.ones((7, 7), np.uint8))
     grid = p.grid.astype(np.float32)
     expected = cv2.remap(expected, grid[..., 0], grid[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return int((grown(visible, -1) & (steepness(p.worn) > 0.06 + expected)).sum())
+    down, across = np.gradient(p.grid, axis=(0, 1))
+    smaller = np.maximum(np.hypot(*np.moveaxis(down, -1, 0)), np.hypot(*np.moveaxis(across, -1, 0))).clip(1, 4)
+    return int((grown(visible, -1) & (steepness(p.worn) > 0.06 + smaller * expected)).sum())
 
 
 # The tests
@@ -233,12 +238,12 @@ def samples() -> list[TryOnSample]:
     return [sample(SEED, index, 256, 192) for index in range(90)]
 
 
-def assert_agree(right: list[float], least: int, share: float):
-    """At least `least` features; half of them far below the tolerance, `share` of them within it and the rest near it."""
+def assert_agree(right: list[float], least: int, share: float, worst: float = 2 * TOLERANCE):
+    """At least `least` features; half of them far below the tolerance, `share` of them within it and none beyond `worst`."""
     assert len(right) >= least
     assert np.median(right) < 0.25
     assert np.mean(np.array(right) <= TOLERANCE) >= share
-    assert max(right) < 2 * TOLERANCE
+    assert max(right) < worst
 
 
 def assert_disagree(wrong: list[float], least: int):
@@ -261,7 +266,8 @@ def test_ends_of_hems_and_cuffs_lie_where_the_grid_says():
     large = [sample(SEED, index, 512, 384) for index in range(45)]  # at 256 x 192 a hem end is smaller than an edge is long
     found = {category: [e for it in large if it.category == category for e in end_errors(it)] for category in LABELS}
     assert all(len(errors) >= 8 for errors in found.values())
-    assert_agree([error for errors in found.values() for error in errors], 50, 0.93)
+    # one end of ninety, at the strap of a tank top, is found 1.04 px away
+    assert_agree([error for errors in found.values() for error in errors], 50, 0.97, worst=1.25)
     for shift in SHIFTS:
         assert_disagree([error for it in large for error in end_errors(it, shift)], 50)
 
