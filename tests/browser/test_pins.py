@@ -27,7 +27,7 @@ from ladi_mini.show.widgets import PinWidget
 from ladi_mini.wardrobe import Wardrobe
 widget = PinWidget(Wardrobe("test", 256, 192)[1])
 widget"""
-SECONDS = 60_000  # that Playwright waits for the kernel; a busy machine is slow
+SECONDS = 180_000  # that Playwright waits for the kernel; a busy machine is slow
 
 
 @pytest.fixture
