@@ -17,7 +17,7 @@ import nbformat
 import pytest
 
 playwright = pytest.importorskip("playwright.sync_api")
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
 ROOT = Path(__file__).parents[2]
 CELL = """\
@@ -27,7 +27,7 @@ from ladi_mini.show.widgets import PinWidget
 from ladi_mini.wardrobe import Wardrobe
 widget = PinWidget(Wardrobe("test", 256, 192)[1])
 widget"""
-SECONDS = 180_000  # that Playwright waits for the kernel; a busy machine is slow
+SECONDS = 150_000  # that Playwright waits for the kernel; a busy machine is slow
 
 
 @pytest.fixture
