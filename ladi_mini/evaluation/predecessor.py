@@ -14,13 +14,11 @@ Choices made here
   trains it on the cached samples of the model's own training and leaves it in `data/runs/PRESET/predecessor`.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import nn
 from tqdm import tqdm
 from transformers import CLIPVisionModelWithProjection
@@ -31,9 +29,9 @@ from ladi_mini.checkpoints import Models
 from ladi_mini.clip import clip_pixels
 from ladi_mini.evaluation.fitting import fit
 from ladi_mini.evaluation.metrics import interval, psnr
+from ladi_mini.evaluation.weights import read_weights, save_weights
 from ladi_mini.presets import POSE_CHANNELS, Preset
 from ladi_mini.sample import TryOnBatch
-from ladi_mini.sums import read_tensors, verify, write_sums
 from ladi_mini.training.stage import from_bytes, to_bytes
 from ladi_mini.wardrobe import RECIPE_VERSION, packed
 from ladi_mini.warping import DoubleConv, Down, OutConv, Up, warp
@@ -203,23 +201,14 @@ def _held_out(predecessor: Predecessor, table: dict[str, torch.Tensor], count: i
 
 def save_predecessor(folder: Path, preset: Preset, predecessor: Predecessor) -> Path:
     """Writes the weights (float16) into `folder`, beside their place and renamed, and their sha256 into the list there."""
-    path, beside = Path(folder) / FILE, Path(folder) / f".{FILE}.{os.getpid()}.part"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tensors = {k: v.half().cpu() if v.is_floating_point() else v.cpu() for k, v in predecessor.state_dict().items()}
-    save_file(tensors, beside, metadata={"preset": preset.name, "wardrobe": str(RECIPE_VERSION)})
-    beside.replace(path)
-    write_sums(path.parent)
-    return path
+    return save_weights(Path(folder) / FILE, preset, predecessor)
 
 
 def load_predecessor(folder: Path, preset: Preset, device: torch.device | str = "cpu") -> Predecessor | None:
     """The predecessor in `folder`, in eval mode; None if there is none. Raises `CheckpointError` for a damaged file."""
-    path = Path(folder) / FILE
-    if not path.is_file():
+    tensors = read_weights(Path(folder) / FILE, "train it again with `python -m ladi_mini.evaluation predecessor PRESET`")
+    if tensors is None:
         return None
-    remedy = "train it again with `python -m ladi_mini.evaluation predecessor PRESET`"
-    verify(path, remedy=remedy)
-    tensors, _ = read_tensors(path, remedy)
     predecessor = build_predecessor(preset)
-    predecessor.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
+    predecessor.load_state_dict(tensors)
     return predecessor.eval().requires_grad_(False).to(device)

@@ -21,7 +21,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import nn
 from tqdm import tqdm
 
@@ -29,8 +28,8 @@ from ladi_mini.cards import circumstances, write_card
 from ladi_mini.evaluation.fitting import fit
 from ladi_mini.evaluation.metrics import interval
 from ladi_mini.evaluation.prints import COLUMNS, ROWS, Prints, cells, locate, over_print
+from ladi_mini.evaluation.weights import read_weights, save_weights
 from ladi_mini.presets import Preset
-from ladi_mini.sums import read_tensors, verify, write_sums
 from ladi_mini.wardrobe import RECIPE_VERSION
 from ladi_mini.wardrobe.captions import PRINTABLE
 from ladi_mini.wardrobe.dataset import SPLITS
@@ -214,22 +213,14 @@ def accuracy(reader: Reader, preset: Preset, people: int, seed: int = 0, workers
 
 def save_reader(folder: Path, preset: Preset, reader: Reader) -> Path:
     """Writes the reader's weights (float16) into `folder`, beside their place and renamed, and its sha256 into the list there."""
-    path, beside = Path(folder) / FILE, Path(folder) / f".{FILE}.{os.getpid()}.part"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tensors = {k: v.half().cpu() if v.is_floating_point() else v.cpu() for k, v in reader.state_dict().items()}
-    save_file(tensors, beside, metadata={"preset": preset.name, "wardrobe": str(RECIPE_VERSION)})
-    beside.replace(path)
-    write_sums(path.parent)
-    return path
+    return save_weights(Path(folder) / FILE, preset, reader)
 
 
 def load_reader(folder: Path, device: torch.device | str = "cpu") -> Reader | None:
     """The reader in `folder`, in eval mode; None if there is none. Raises `CheckpointError` for a damaged file."""
-    path = Path(folder) / FILE
-    if not path.is_file():
+    tensors = read_weights(Path(folder) / FILE, "train it again with `python -m ladi_mini.evaluation reader PRESET`")
+    if tensors is None:
         return None
-    verify(path, remedy="train it again with `python -m ladi_mini.evaluation reader PRESET`")
-    tensors, _ = read_tensors(path, "train it again with `python -m ladi_mini.evaluation reader PRESET`")
     reader = Reader(tensors["features.0.weight"].shape[0])
-    reader.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
+    reader.load_state_dict(tensors)
     return reader.eval().requires_grad_(False).to(device)

@@ -7,7 +7,7 @@ Choices made here
   loss scale, which starts anew.
 - SIGINT and SIGTERM finish the step, write a checkpoint and raise `Interrupted`; `budget` seconds do the same.
 - Accelerate moves, scales and spreads over processes; each process takes its slice of every batch. Compiling and bfloat16 are
-  for GPUs, where they are worth a factor of two to three.
+  for GPUs.
 """
 
 import math
