@@ -2,13 +2,16 @@
 
 Choices made here
 - A folder holds `<stage>.safetensors` for the stages trained so far, `SHA256SUMS` and `cards/<stage>.json`. Sizes come from the
-  preset, so a file is weights and the few numbers that training found (the latents' scale).
+  preset, so a file is weights and the few numbers that training found (the latents' scale). What would be larger than
+  `SHARD` bytes lies in several files, `<stage>-00001-of-00002.safetensors` and so on, so that every file travels through
+  anything.
 - Weights are float16 on disk, float32 in memory. Later stages train on what is on disk, so what ships is what they saw.
 - Nothing is unpickled. A file that does not match its sum is refused before it is read.
 - Files are written beside their place and renamed.
 """
 
 import os
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -27,6 +30,8 @@ from ladi_mini.released import load_released
 from ladi_mini.sample import InputError
 from ladi_mini.sums import CheckpointError, read_tensors, verify, write_sums
 from ladi_mini.warping import build_refinement, build_warping
+
+SHARD = 14_000_000  # bytes of weights in one file
 
 STAGE_COMPONENTS = {
     "clip": ("clip",),
@@ -63,8 +68,10 @@ def build_component(preset: Preset, component: str) -> torch.nn.Module:
     return BUILDERS[component](preset)
 
 
-def save_stage(folder: Path, preset: Preset, stage: str, modules: dict[str, torch.nn.Module], card: dict | None = None) -> Path:
-    """Writes a stage's weights (float16), its sha256 and its card; returns the file."""
+def save_stage(
+    folder: Path, preset: Preset, stage: str, modules: dict[str, torch.nn.Module], card: dict | None = None
+) -> list[Path]:
+    """Writes a stage's weights (float16), their sha256 and its card; returns the files, in their order."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {}
@@ -75,15 +82,48 @@ def save_stage(folder: Path, preset: Preset, stage: str, modules: dict[str, torc
     metadata = {"preset": preset.name, "stage": stage}
     if "vae" in modules:
         metadata["scaling_factor"] = repr(float(modules["vae"].config.scaling_factor))
-    path = folder / f"{stage}.safetensors"
-    beside = folder / f".{stage}.{os.getpid()}.part"
-    save_file(tensors, beside, metadata=metadata)
-    beside.chmod(0o644)
-    beside.replace(path)
+    parts = shards(tensors, SHARD)
+    numbered = [f"{stage}-{i:05d}-of-{len(parts):05d}.safetensors" for i in range(1, len(parts) + 1)]
+    paths = [folder / name for name in (numbered if len(parts) > 1 else [f"{stage}.safetensors"])]
+    besides = [folder / f".{path.name}.{os.getpid()}.part" for path in paths]
+    for beside, part in zip(besides, parts, strict=True):
+        save_file(part, beside, metadata=metadata)
+        beside.chmod(0o644)
+    for beside, path in zip(besides, paths, strict=True):
+        beside.replace(path)
+    for old in set(_files_of(folder, stage)) - set(paths):  # there were more or fewer files before
+        old.unlink()
     if card is not None:
         write_card(folder / "cards" / f"{stage}.json", card)
     write_sums(folder)
-    return path
+    return paths
+
+
+def shards(tensors: dict[str, torch.Tensor], limit: int) -> list[dict[str, torch.Tensor]]:
+    """The tensors in groups of at most `limit` bytes, or of one tensor that is larger; one group at least."""
+    groups: list[dict[str, torch.Tensor]] = [{}]
+    room = limit
+    for name, value in tensors.items():
+        if value.nbytes > room and groups[-1]:
+            groups.append({})
+            room = limit
+        groups[-1][name] = value
+        room -= value.nbytes
+    return groups
+
+
+def stage_files(folder: Path, stage: str) -> list[Path]:
+    """The files that hold the weights of `stage`, whether they are there or not: one, or as many as the first one's name says."""
+    found = _files_of(folder, stage)
+    if not found or found[0].stem == stage:
+        return [Path(folder) / f"{stage}.safetensors"]
+    count = int(found[0].stem[-5:])
+    return [Path(folder) / f"{stage}-{i:05d}-of-{count:05d}.safetensors" for i in range(1, count + 1)]
+
+
+def _files_of(folder: Path, stage: str) -> list[Path]:
+    pattern = re.compile(rf"{re.escape(stage)}(-\d{{5}}-of-\d{{5}})?\.safetensors")
+    return sorted((path for path in Path(folder).glob(f"{stage}*.safetensors") if pattern.fullmatch(path.name)), reverse=True)
 
 
 def load_stage(folder: Path, preset: Preset, stage: str) -> dict[str, torch.nn.Module]:
@@ -91,13 +131,15 @@ def load_stage(folder: Path, preset: Preset, stage: str) -> dict[str, torch.nn.M
 
     Raises `CheckpointError` for a missing or damaged file, or one of another model.
     """
-    path = Path(folder) / f"{stage}.safetensors"
-    verify(path, preset=preset.name)
-    tensors, metadata = read_tensors(path, "restore it with `git checkout`")
-    if metadata.get("preset") != preset.name:
-        raise CheckpointError(
-            f"{path} was trained for preset {metadata.get('preset')!r}, not {preset.name!r}; name the other folder."
-        )
+    tensors: dict[str, torch.Tensor] = {}
+    for path in stage_files(folder, stage):
+        verify(path, preset=preset.name)
+        part, metadata = read_tensors(path, "restore it with `git checkout`")
+        if metadata.get("preset") != preset.name:
+            raise CheckpointError(
+                f"{path} was trained for preset {metadata.get('preset')!r}, not {preset.name!r}; name the other folder."
+            )
+        tensors |= part
     return {component: _filled(preset, component, tensors, metadata, path) for component in STAGE_COMPONENTS[stage]}
 
 
@@ -139,7 +181,7 @@ class Models:
             if name in self._makers:
                 self._loaded[name] = self._makers[name]()
             else:
-                stage = [s for s in STAGES if name in STAGE_COMPONENTS[s] and (self.folder / f"{s}.safetensors").exists()]
+                stage = [s for s in STAGES if name in STAGE_COMPONENTS[s] and stage_files(self.folder, s)[0].exists()]
                 stage = stage[-1] if stage else next(s for s in STAGES if name in STAGE_COMPONENTS[s])
                 loaded = load_stage(self.folder, self.preset, stage)
                 self._loaded |= {part: module.to(self.device) for part, module in loaded.items()}
@@ -188,7 +230,8 @@ def load_pipeline(
     )
     for stage in STAGES:
         if stage not in ("inpainting", "inversion"):  # trained on the way, not needed for a try-on
-            verify(models.folder / f"{stage}.safetensors", preset=preset.name)
+            for path in stage_files(models.folder, stage):
+                verify(path, preset=preset.name)
     return TryOnPipeline(
         **{name: models[name] for name in names},
         num_inference_steps=preset.num_inference_steps,

@@ -10,7 +10,7 @@ import os
 import torch
 
 from ladi_mini.cards import circumstances
-from ladi_mini.checkpoints import default_folder
+from ladi_mini.checkpoints import default_folder, stage_files
 from ladi_mini.presets import PRESETS, STAGES
 from ladi_mini.sums import CheckpointError, read_sums, verify
 
@@ -36,17 +36,18 @@ def weights() -> tuple[list[tuple[str, str]], bool]:
             rows.append((preset, f"no weights in {folder}"))
             continue
         for stage in STAGES:
-            path = folder / f"{stage}.safetensors"
-            if not path.exists() and path.name not in read_sums(folder):
+            paths = stage_files(folder, stage)
+            if not paths[0].exists() and not any(name.startswith(stage) for name in read_sums(folder)):
                 rows.append((f"{preset} {stage}", "not trained yet"))
                 continue
             try:
-                verify(path)
+                for path in paths:
+                    verify(path)
             except CheckpointError as error:
                 rows.append((f"{preset} {stage}", str(error)))
                 whole = False
             else:
-                rows.append((f"{preset} {stage}", f"intact, {path.stat().st_size / 1e6:.1f} MB"))
+                rows.append((f"{preset} {stage}", f"intact, {sum(path.stat().st_size for path in paths) / 1e6:.1f} MB"))
     return rows, whole
 
 

@@ -40,9 +40,10 @@ def verify(path: Path, remedy: str | None = None, preset: str | None = None) -> 
     """
     sums = path.parent / "SHA256SUMS"
     if not path.is_file():
+        stage = path.stem.split("-")[0]  # of one file among several, as well
         size = f" --preset {preset}" if preset else ""
         own = (
-            f"train it with `ladi-mini train {path.stem}{size} --out {path.parent}`, or `git checkout` it if it is a shipped file"
+            f"train it with `ladi-mini train {stage}{size} --out {path.parent}`, or `git checkout` it if it is a shipped file"
         )
         raise CheckpointError(f"{path} is missing; {remedy or own}.")
     listed = read_sums(path.parent)

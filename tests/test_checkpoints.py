@@ -15,9 +15,10 @@ from ladi_mini.checkpoints import (
     load_pipeline,
     load_stage,
     save_stage,
+    stage_files,
 )
 from ladi_mini.presets import NANO, STAGES
-from ladi_mini.sums import CheckpointError, sha256
+from ladi_mini.sums import CheckpointError, read_sums, sha256
 
 
 @pytest.fixture()
@@ -139,3 +140,31 @@ def test_shipped_weights_of_a_folder_equal_a_pipeline_built_by_hand(folder):
         for key, value in getattr(loaded, name).state_dict().items():
             expected = getattr(by_hand, name).state_dict()[key]
             assert torch.allclose(value.float(), expected.float(), atol=1e-3, rtol=1e-3), f"{name}.{key}"
+
+
+def test_a_large_stage_lies_in_several_files_and_comes_back(folder, monkeypatch):
+    modules = {name: noisy(build_component(TINY, name), 5) for name in STAGE_COMPONENTS["tryon"]}
+    monkeypatch.setattr("ladi_mini.checkpoints.SHARD", 60_000)
+    paths = save_stage(folder, TINY, "tryon", modules)
+    assert len(paths) > 2 and paths == stage_files(folder, "tryon") and not (folder / "tryon.safetensors").exists()
+    assert paths[0].name == f"tryon-00001-of-{len(paths):05d}.safetensors"
+    assert all(sum(t.nbytes for t in load_file(path).values()) <= 60_000 or len(load_file(path)) == 1 for path in paths)
+    for name, module in load_stage(folder, TINY, "tryon").items():
+        for key, value in module.state_dict().items():
+            assert torch.equal(value, modules[name].state_dict()[key].half().to(value.dtype)), f"{name}.{key}"
+    assert torch.equal(
+        Models(TINY, folder)["inversion_adapter"].post_layernorm.weight, modules["inversion_adapter"].post_layernorm.weight.half()
+    )
+    paths[1].unlink()
+    with pytest.raises(CheckpointError, match=rf"{paths[1].name} is missing; train it with `ladi-mini train tryon "):
+        load_pipeline(TINY, folder)
+
+
+def test_a_stage_saved_whole_takes_the_place_of_its_parts(folder, monkeypatch):
+    modules = {name: noisy(build_component(TINY, name), 6) for name in STAGE_COMPONENTS["tryon"]}
+    with monkeypatch.context() as patch:
+        patch.setattr("ladi_mini.checkpoints.SHARD", 60_000)
+        save_stage(folder, TINY, "tryon", modules)
+    assert save_stage(folder, TINY, "tryon", modules) == [folder / "tryon.safetensors"]
+    assert not list(folder.glob("tryon-*")) and not [name for name in read_sums(folder) if name.startswith("tryon-")]
+    assert load_stage(folder, TINY, "tryon")

@@ -14,12 +14,11 @@ from safetensors.torch import load_file
 from tiny import TINY, noisy
 
 from ladi_mini.cards import read_card
-from ladi_mini.checkpoints import STAGE_COMPONENTS, Models, build_component, load_pipeline, save_stage
+from ladi_mini.checkpoints import SHARD, STAGE_COMPONENTS, Models, build_component, load_pipeline, save_stage, shards
 from ladi_mini.presets import NANO, STAGES, StageConfig
 from ladi_mini.training import STAGE_CLASSES, Interrupted, train, train_stage
 from ladi_mini.training.average import Average
 from ladi_mini.training.loop import batch_indices, learning_rate
-from ladi_mini.training.resume import _shards
 from ladi_mini.training.stage import rows
 from ladi_mini.wardrobe import packed
 
@@ -193,9 +192,9 @@ def test_a_light_checkpoint_is_small_and_the_loss_goes_on_where_it_was(folder, d
 
 def test_a_checkpoints_files_are_small_enough_to_carry():
     tensors = {str(i): torch.zeros(1_500_000) for i in range(7)} | {"large": torch.zeros(5_000_000)}
-    shards = _shards(tensors)
-    assert [name for shard in shards for name in shard] == list(tensors)
-    assert all(sum(t.nbytes for t in shard.values()) <= 14_000_000 or len(shard) == 1 for shard in shards)
+    parts = shards(tensors, SHARD)
+    assert [name for part in parts for name in part] == list(tensors)
+    assert all(sum(t.nbytes for t in shard.values()) <= 14_000_000 or len(shard) == 1 for shard in parts)
 
 
 @pytest.mark.slow

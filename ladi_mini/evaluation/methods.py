@@ -20,7 +20,7 @@ import torch
 from diffusers import ModelMixin
 from torch import nn
 
-from ladi_mini.checkpoints import load_stage
+from ladi_mini.checkpoints import load_stage, stage_files
 from ladi_mini.clip import clip_pixels, image_features, text_features, tokenize
 from ladi_mini.diffusion import encode
 from ladi_mini.emasc import Emasc, build_emasc, decode_with_skips, encode_with_taps
@@ -251,7 +251,7 @@ def _tuned(variant: Variant, name: str, folder: Path, preset: Preset, device: to
     """The variant with the weights of `folder`: any of the stages tryon, emasc and refinement."""
     parts: dict[str, nn.Module] = {}
     for stage in ("emasc", "warping", "refinement", "tryon"):
-        path = folder / f"{stage}.safetensors"
+        path = stage_files(folder, stage)[0]
         if not path.is_file():
             continue
         linear = stage == "emasc" and name == "emasc-linear"

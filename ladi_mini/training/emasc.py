@@ -20,6 +20,11 @@ class EmascStage(Stage):
         super().__init__(preset, models)
         self.emasc = build_component(preset, "emasc")
 
+    def heavy(self):  # frozen blocks as well: gradients run through the decoder's
+        encoder, decoder = self.models["vae"].encoder, self.models["vae"].decoder
+        blocks = [*encoder.down_blocks, encoder.mid_block, decoder.mid_block, *decoder.up_blocks]
+        return [self.emasc, *blocks]
+
     def table(self, data) -> Tensors:
         return collect(self, data, lambda b: {"person": to_bytes(b.person), "inpaint_mask": b.inpaint_mask.bool()})
 

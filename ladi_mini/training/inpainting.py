@@ -13,7 +13,7 @@ from ladi_mini.checkpoints import build_component
 from ladi_mini.clip import tokenize
 from ladi_mini.diffusion import add_noise, alphas_cumprod, encode
 from ladi_mini.inversion import caption_prompts, encode_prompt
-from ladi_mini.training.stage import Stage, Tensors, collect
+from ladi_mini.training.stage import Stage, Tensors, collect, shelved
 
 FIXED_TIMESTEPS = (100, 300, 500, 700, 900)  # at which held-out noise prediction is measured
 
@@ -29,6 +29,11 @@ def latent_columns(stage: Stage, batch) -> Tensors:
         "masked_latents": encode(vae, batch.agnostic),
         "mask": F.interpolate(batch.inpaint_mask, stage.preset.latent_size, mode="nearest"),
     }
+
+
+def latent_table(stage: Stage, data) -> Tensors:
+    """`latent_columns` of all data, once for the three stages that train a denoiser."""
+    return shelved(stage, data, "latents", lambda batch: latent_columns(stage, batch))
 
 
 def encode_texts(stage: Stage, texts: list[str]) -> torch.Tensor:
@@ -90,9 +95,9 @@ class InpaintingStage(Stage):
 
     def table(self, data) -> Tensors:
         def columns(batch):
-            return latent_columns(self, batch) | {"text": encode_texts(self, caption_prompts(batch.caption))}
+            return {"text": encode_texts(self, caption_prompts(batch.caption))}
 
-        return collect(self, data, columns)
+        return latent_table(self, data) | collect(self, data, columns)
 
     def draw(self, batch, generator):
         drop = chance(self.preset.condition_dropout, len(batch["mean"]), generator)

@@ -10,8 +10,8 @@ import torch
 from ladi_mini.checkpoints import build_component
 from ladi_mini.clip import clip_pixels, tokenize
 from ladi_mini.inversion import encode_prompt, placeholder_id, prompts
-from ladi_mini.training.inpainting import draw_noise, fixed_time_losses, latent_columns, noise_loss
-from ladi_mini.training.stage import Stage, Tensors, collect
+from ladi_mini.training.inpainting import draw_noise, fixed_time_losses, latent_table, noise_loss
+from ladi_mini.training.stage import Stage, Tensors, shelved
 
 
 def word_columns(stage: Stage, batch) -> Tensors:
@@ -20,6 +20,11 @@ def word_columns(stage: Stage, batch) -> Tensors:
     ids = tokenize(stage.models["tokenizer"], prompts(batch.category, stage.preset.pseudo_words))
     hidden = stage.models["image_encoder"](pixels).last_hidden_state
     return {"image_hidden": hidden.half(), "input_ids": ids.to(hidden.device)}
+
+
+def word_table(stage: Stage, data) -> Tensors:
+    """`word_columns` of all data, once for the two stages that train the adapter."""
+    return shelved(stage, data, "words", lambda batch: word_columns(stage, batch))
 
 
 def text_of_words(stage: Stage, adapter, batch: Tensors) -> torch.Tensor:
@@ -39,7 +44,7 @@ class InversionStage(Stage):
         return [self.models["base"]]  # frozen, but gradients run through it
 
     def table(self, data) -> Tensors:
-        return collect(self, data, lambda b: latent_columns(self, b) | word_columns(self, b))
+        return latent_table(self, data) | word_table(self, data)
 
     def draw(self, batch, generator):
         return draw_noise(self, batch, generator)

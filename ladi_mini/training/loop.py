@@ -29,6 +29,10 @@ from ladi_mini.training.resume import load_checkpoint, save_checkpoint
 from ladi_mini.training.share import GpuShare
 from ladi_mini.training.stage import Stage, Tensors, rows
 
+# inductor's: convolutions keep channels last throughout, and a step's kernels are launched as one recorded graph, without which
+# small networks leave the GPU waiting for Python
+COMPILE = {"force_layout_optimization": True, "triton.cudagraphs": True}
+
 
 class Interrupted(Exception):
     """Training stopped at a checkpoint before its end; the same call goes on from there."""
@@ -95,7 +99,7 @@ def train_stage(
     )
     wrapped, optimizer = accelerator.prepare(stage, optimizer)
     for network in stage.heavy() if compile else ():
-        network.compile()
+        network.compile(options=COMPILE if device.type == "cuda" else None)
     average = Average(stage, config.ema)
     step, log, seconds = load_checkpoint(work, stage, optimizer, average)
     resumed_at, started, save_every = step, time.perf_counter(), save_every or max(200, config.steps // 20)

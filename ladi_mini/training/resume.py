@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ladi_mini.cards import write_text
+from ladi_mini.checkpoints import SHARD, shards
 from ladi_mini.training.average import Average
 from ladi_mini.training.stage import Tensors
 
@@ -36,7 +37,8 @@ def save_checkpoint(
         tensors = {name: _lightened(name, value) for name, value in tensors.items() if not name.endswith(".exp_avg")}
     else:
         tensors |= {f"model.{name}": value for name, value in stage.state_dict().items()}
-    for number, shard in enumerate(_shards({name: value.detach().cpu().contiguous() for name, value in tensors.items()})):
+    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    for number, shard in enumerate(shards(tensors, SHARD)):
         save_file(shard, beside / f"state-{number:03d}.safetensors")
     write_text(beside / "state.json", json.dumps({"step": step, "log": log, "seconds": seconds, "light": light}))
     shutil.rmtree(place, ignore_errors=True)
@@ -50,19 +52,6 @@ def _lightened(name: str, value: torch.Tensor) -> torch.Tensor:
     if not value.is_floating_point() or value.dim() == 0:
         return value
     return value.to(torch.float16 if name.startswith("average.") else torch.bfloat16)
-
-
-def _shards(tensors: Tensors, limit: int = 14_000_000) -> list[Tensors]:
-    """The tensors in groups of at most `limit` bytes, or of one tensor that is larger."""
-    shards: list[Tensors] = [{}]
-    room = limit
-    for name, value in tensors.items():
-        if value.nbytes > room and shards[-1]:
-            shards.append({})
-            room = limit
-        shards[-1][name] = value
-        room -= value.nbytes
-    return shards
 
 
 def load_checkpoint(work: Path, stage, optimizer, average: Average) -> tuple[int, list, float]:

@@ -2,7 +2,8 @@
 
 Choices made here
 - `table` runs everything frozen over the whole data set once and keeps plain tensors; a step only indexes them. At these sizes
-  a frozen encoder inside the loop would cost more than the network being trained.
+  a frozen encoder inside the loop would cost more than the network being trained. Columns that several stages need, latents
+  above all, are kept on the `shelf` that the stages of one training share.
 - `draw` makes a step's random numbers, `forward` uses them: with its noise and timesteps given, a loss is a function of the
   batch as a set, which a test holds.
 - A stage is a module whose `forward` is the loss, so that every parallel wrapper of Accelerate works on it; frozen networks
@@ -30,6 +31,7 @@ class Stage(nn.Module):
         super().__init__()
         self.preset = preset
         self.__dict__["models"] = models  # not a submodule: frozen
+        self.shelf: dict[tuple[str, int], Tensors] = {}
 
     @property
     def config(self) -> StageConfig:
@@ -70,6 +72,14 @@ def collect(stage: Stage, data, columns: Callable, chunk: int = 64) -> Tensors:
     for start in tqdm(range(0, len(data), chunk), desc=f"{stage.name:>12}", leave=False):
         parts.append(columns(data.batch(range(start, min(start + chunk, len(data))), stage.models.device)))
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def shelved(stage: Stage, data, name: str, columns: Callable) -> Tensors:
+    """`collect`, done once for all stages of a training: what is on the stage's shelf under `name` for these data is taken."""
+    key = name, id(data)
+    if key not in stage.shelf:
+        stage.shelf[key] = collect(stage, data, columns)
+    return stage.shelf[key]
 
 
 def to_bytes(image: torch.Tensor) -> torch.Tensor:

@@ -69,6 +69,7 @@ def train(
     rendering = time.perf_counter() - started
     # what a checkpoint belongs to: another seed, size, data or number of processes starts anew
     run = seed_of(preset, seed, sorted(stages), RECIPE_VERSION, accelerator.num_processes)
+    shelf: dict = {}
     for name in sorted(stages, key=STAGES.index):
         work = out / "work" / f"{name}-{run:08x}"
         if (work / "done.json").exists():  # by this same command before it was stopped
@@ -76,6 +77,7 @@ def train(
             continue
         torch.manual_seed(seed_of(seed, name, "weights"))
         stage = STAGE_CLASSES[name](preset, Models(preset, out, accelerator.device))
+        stage.shelf = shelf
         begun = time.perf_counter()
         table, held_out_table = stage.table(data), stage.table(held_out)
         preparing = time.perf_counter() - begun

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 
 from ladi_mini.checkpoints import load_stage
 from ladi_mini.diffusion import build_unet, encode, extend_conv_in
-from ladi_mini.training.inpainting import chance, draw_noise, empty_text, fixed_time_losses, latent_columns, noise_loss
-from ladi_mini.training.inversion import text_of_words, word_columns
+from ladi_mini.training.inpainting import chance, draw_noise, empty_text, fixed_time_losses, latent_table, noise_loss
+from ladi_mini.training.inversion import text_of_words, word_table
 from ladi_mini.training.stage import Stage, Tensors, collect
 from ladi_mini.warping import warp
 
@@ -38,12 +38,12 @@ class TryOnStage(Stage):
         def columns(batch):
             warped = warp(batch.garment, warping(batch.garment, batch.agnostic, batch.pose_map).grid)
             refined = refinement(batch.agnostic, batch.pose_map, warped).clamp(-1, 1)
-            return latent_columns(self, batch) | word_columns(self, batch) | {
+            return {
                 "garment_latents": encode(vae, refined),
                 "pose": F.interpolate(batch.pose_map, self.preset.latent_size, mode="bilinear", align_corners=False).half(),
-            }  # fmt: skip
+            }
 
-        return collect(self, data, columns)
+        return latent_table(self, data) | word_table(self, data) | collect(self, data, columns)
 
     def draw(self, batch, generator):
         half, count = self.preset.condition_dropout / 2, len(batch["mean"])
