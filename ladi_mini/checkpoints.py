@@ -192,7 +192,7 @@ class Models:
 
 
 def load_pipeline(
-    preset: str | Preset = "nano",
+    preset: str | Preset = "mini",
     folder: Path | None = None,
     device: torch.device | str = "cpu",
     *,

@@ -36,7 +36,7 @@ Weights = Annotated[Path | None, typer.Option("--weights", help="Folder of the w
 @app.command()
 def demo(
     out: Annotated[Path | None, typer.Option("--out", help="Where the picture goes; into data/outputs if not given.")] = None,
-    preset: PresetName = "nano",
+    preset: PresetName = "mini",
     index: Annotated[int, typer.Option(min=0, help="Which test person of the wardrobe.")] = 4,
     steps: Steps = None,
     guidance: Guidance = None,
@@ -75,7 +75,7 @@ def tryon(
     keypoints: Annotated[Path | None, typer.Option(help="OpenPose JSON of the person (BODY_25 or COCO-18).")] = None,
     category: Annotated[str, typer.Option(help="upper_body, lower_body or dresses.")] = "upper_body",
     labels: Annotated[str | None, typer.Option(help="Labels of --parse: vitonhd or dresscode; guessed if not given.")] = None,
-    preset: Annotated[str | None, typer.Option("--preset", help="nano if not given, full with --released.")] = None,
+    preset: Annotated[str | None, typer.Option("--preset", help="mini if not given, full with --released.")] = None,
     released: Annotated[str | None, typer.Option(help="The authors' model for vitonhd or dresscode, from --weights.")] = None,
     base: Annotated[str | None, typer.Option(help="With --released: folder or hub id of the inpainting base.")] = None,
     image_encoder: Annotated[str | None, typer.Option(help="With --released: folder or hub id of the ViT-H.")] = None,
@@ -90,7 +90,7 @@ def tryon(
     / "tryon.png",
 ):
     """Dresses a person of a data set, or of your own pictures, in a garment."""
-    preset = preset or ("full" if released else "nano")
+    preset = preset or ("full" if released else "mini")
     size = get_preset(preset)
     convention = "released" if released else "ours"
     if released is None and (base or image_encoder):
@@ -179,7 +179,7 @@ def train(
 
 @app.command()
 def evaluate(
-    preset: PresetName = "nano",
+    preset: PresetName = "mini",
     count: Annotated[
         int | None, typer.Option("--count", min=4, help="How many test people; the preset's, or all of --data, if not given.")
     ] = None,
@@ -287,15 +287,16 @@ def doctor(
 
 @app.command()
 def bench(
-    what: Annotated[str, typer.Argument(help="What to measure: wardrobe, or full on a GPU.")],
+    what: Annotated[str, typer.Argument(help="What to measure: wardrobe, tryon, or full on a GPU.")],
     out: Annotated[Path | None, typer.Option(help="The card; data/results/bench_WHAT.json if not given.")] = None,
+    preset: Annotated[str, typer.Option("--preset", help="tryon: the size of the model, nano or mini.")] = "mini",
     repeats: Annotated[int, typer.Option(min=1, help="How often each is measured.")] = 5,
     budget: Annotated[str, typer.Option(help="full: after this time no further section begins, such as 450s.")] = "440s",
 ):
     """Measures speed and writes a card; run it on a quiet machine.
 
-    wardrobe: how fast samples are drawn and read, a core. full: a try-on of the full model on one GPU, with made-up weights, the
-    plain path and the compiled one.
+    wardrobe: how fast samples are drawn and read, a core. tryon: a try-on on this processor, part by part. full: a try-on of the
+    full model on one GPU, with made-up weights, the plain path and the compiled one.
     """
     path = ROOT / "data" / "results" / f"bench_{what}.json" if out is None else out
     progress = lambda line: typer.echo(f"{line} ...", err=True)  # noqa: E731
@@ -306,6 +307,14 @@ def bench(
         card = bench_wardrobe(repeats, progress=progress)
         write_card(path, card)
         typer.echo(table(card))
+    elif what == "tryon":
+        from ladi_mini import bench_tryon
+        from ladi_mini.cards import write_card
+        from ladi_mini.checkpoints import load_pipeline
+
+        card = bench_tryon.bench_tryon(load_pipeline(preset), get_preset(preset), repeats, progress=progress)
+        write_card(path, card)
+        typer.echo(bench_tryon.table(card))
     elif what == "full":
         import torch
 
@@ -318,7 +327,7 @@ def bench(
 
         typer.echo(bench_table(card))
     else:
-        raise InputError(f"there is no benchmark {what!r}; choose wardrobe or full.")
+        raise InputError(f"there is no benchmark {what!r}; choose wardrobe, tryon or full.")
     typer.echo(f"The card is {path}.")
 
 

@@ -61,7 +61,7 @@ def test_demo_writes_the_sheet_and_says_where_it_is_and_what_is_next(run, tmp_pa
     assert str(tmp_path / "new" / "demo.png") in out and "make lab" in out
     assert "trying on" in err and "3/3" in err  # the progress bar
     with Image.open(tmp_path / "new" / "demo.png") as sheet, Image.open(tmp_path / "new" / "demo_result.png") as result:
-        assert sheet.width >= 1200 and result.size == (48, 64)
+        assert sheet.width >= 1200 and result.size == (192, 256)
     assert [p.name for p in (tmp_path / "new").iterdir() if p.name.startswith(".")] == []
 
 
@@ -157,7 +157,7 @@ def test_a_bad_file_ends_with_code_2_and_one_sentence_that_names_it(run, photo, 
         (["train", "sewing"], "sewing"),
         (["train", "clip", "--budget", "soon"], "8m"),
         (["demo", "--preset", "giant"], "nano, mini, full"),
-        (["demo", "--preset", "mini"], "mini"),
+        (["demo", "--preset", "full"], "full"),
         (["demo", "--index", "5000000"], "5000000"),
     ],
     ids=lambda value: " ".join(map(str, value))[-40:] if isinstance(value, list) else None,
@@ -174,7 +174,7 @@ def test_a_damaged_checkpoint_is_refused_before_anything_is_written(run, tmp_pat
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 4
     path.write_bytes(content)
-    code, _, err = run("demo", "--weights", tmp_path / "weights", "--out", tmp_path / "out.png")
+    code, _, err = run("demo", "--preset", "nano", "--weights", tmp_path / "weights", "--out", tmp_path / "out.png")
     assert code == 2 and "tryon.safetensors is damaged" in err and "sha256" in err
     assert not (tmp_path / "out.png").exists()
 

@@ -43,7 +43,7 @@ def test_samples_are_read_in_the_convention_of_the_weights(call, monkeypatch, op
             "preset": "full", "released": "vitonhd", "base": "B", "image_encoder": "E"
         }  # fmt: skip
     else:
-        assert seen["preset"] == "nano" and "released" not in seen
+        assert seen["preset"] == "mini" and "released" not in seen
 
 
 def test_the_released_model_is_loaded_from_the_parts_that_were_named(monkeypatch, tmp_path):
@@ -73,7 +73,7 @@ def test_parts_without_the_released_model_are_refused(call):
 
 def test_an_unknown_benchmark_is_refused(call):
     code, err = call("bench", "brain")
-    assert code == 2 and "choose wardrobe or full" in err
+    assert code == 2 and "choose wardrobe, tryon or full" in err
 
 
 def test_the_full_models_benchmark_needs_a_gpu(call, monkeypatch):

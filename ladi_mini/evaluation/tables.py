@@ -2,13 +2,15 @@
 
 A table stands between `<!-- card: NAME -->` and `<!-- end card -->`; `python -m ladi_mini.evaluation.tables README.md` writes
 every one of them again: PRESET_tryon from the card `data/results/PRESET_tryon.json`, PRESET_training from the cards of the
-stages in `data/checkpoints/PRESET/cards`, PRESET_bench from `data/results/bench_PRESET.json`.
+stages in `data/checkpoints/PRESET/cards`, PRESET_bench from `data/results/bench_PRESET.json`, PRESET_speed from
+`data/results/bench_tryon.json`.
 """
 
 import re
 import sys
 from pathlib import Path
 
+from ladi_mini import bench_tryon
 from ladi_mini.cards import read_card, write_text
 from ladi_mini.presets import STAGES
 
@@ -119,6 +121,11 @@ def table(name: str, data: Path = DATA) -> str:
     if kind == "training":
         folder = data / "checkpoints" / preset / "cards"
         return training_table({stage: read_card(folder / f"{stage}.json") for stage in STAGES})
+    if kind == "speed":
+        card = read_card(data / "results" / "bench_tryon.json")
+        if card["preset"] != preset:
+            raise ValueError(f"bench_tryon.json is of preset {card['preset']}, the table of {preset}")
+        return bench_tryon.table(card)
     if kind == "bench":
         return bench_table(read_card(data / "results" / f"bench_{preset}.json"))
     return try_on_table(read_card(data / "results" / f"{name}.json"))
