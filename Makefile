@@ -3,21 +3,25 @@
 
 PYTHON ?= python3
 TORCH ?=
+WHEELS ?=
 MIN_PYTHON := 3.11
 BIN := .venv/bin
 STAMP := .venv/.installed
-UV := $(shell command -v uv 2>/dev/null)
+# `make wheels` writes the folder WHEELS; every other command installs from it, with pip alone and without a network.
+OFFLINE := $(if $(filter wheels,$(MAKECMDGOALS)),,$(WHEELS))
+UV := $(if $(OFFLINE),,$(shell command -v uv 2>/dev/null))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lab course book env lock clean check-python
+.PHONY: help demo test test-fast lab course book slides wheels env lock clean check-python
 .DELETE_ON_ERROR:
 
-demo test test-fast course book: export HF_HUB_OFFLINE = 1
+demo test test-fast course book slides: export HF_HUB_OFFLINE = 1
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo "PYTHON=python3.13  makes the environment with that Python; TORCH=cpu (Linux, needs uv) installs torch without CUDA."
+	@echo "PYTHON=python3.13  makes the environment with that Python; TORCH=cpu (Linux, needs uv) installs torch without CUDA;"
+	@echo "WHEELS=folder  installs from a folder that make wheels has written, without a network."
 
 demo: $(STAMP)  ## dress a person: prints where the pictures are
 	@$(BIN)/ladi-mini demo
@@ -40,6 +44,12 @@ course: $(STAMP)  ## execute the lessons that changed and write their notebooks
 book: $(STAMP)  ## make the book from the lessons and notebooks, in build/book/html
 	@$(BIN)/ladi-mini course book
 
+slides: $(STAMP)  ## make slides of every lesson, in build/slides
+	@$(BIN)/ladi-mini course slides
+
+wheels: $(STAMP)  ## write the folder WHEELS (wheels) from which machines like this one install without a network
+	@$(BIN)/python ladi_mini/course/wheels.py $(if $(TORCH),--torch $(TORCH)) "$(or $(WHEELS),wheels)"
+
 env: $(STAMP)  ## make or renew the environment in .venv, nothing else
 
 lock:  ## take the newest releases into requirements.lock (needs uv)
@@ -55,7 +65,7 @@ clean:  ## remove the environment, build outputs and caches, never weights or re
 comma := ,
 
 define CHECK_TORCH
-if [ -n "$(TORCH)" ] && [ -z "$(UV)" ]; then \
+if [ -n "$(TORCH)" ] && [ -z "$(UV)$(OFFLINE)$(filter wheels,$(MAKECMDGOALS))" ]; then \
 	echo "TORCH=$(TORCH) needs uv, which is not on the PATH: install uv, or leave TORCH away to get the usual torch." >&2; \
 	exit 1; \
 fi
@@ -86,7 +96,11 @@ $(STAMP): pyproject.toml requirements.lock
 		if [ -n "$(UV)" ]; then uv venv --quiet --seed --python "$(PYTHON)" .venv; else "$(PYTHON)" -m venv .venv; fi; \
 	fi
 	@echo "Installing into .venv, once; torch is the large part."
-	@if [ -n "$(UV)" ]; then \
+	@if [ -n "$(OFFLINE)" ]; then \
+		$(BIN)/python ladi_mini/course/wheels.py --fits "$(OFFLINE)" && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-index --find-links "$(OFFLINE)" \
+			-c requirements.lock -e '.[test,book]'; \
+	elif [ -n "$(UV)" ]; then \
 		uv pip install --python $(BIN)/python $(if $(TORCH),--torch-backend=$(TORCH)) -c requirements.lock -e '.[test,book]'; \
 	else \
 		$(BIN)/python -m pip install --disable-pip-version-check -c requirements.lock -e '.[test,book]'; \

@@ -16,11 +16,12 @@ def build(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NN ...]", help="Lessons; those not fresh if not given.")] = None,
     root: RootOption = ROOT,
 ):
-    """Executes lessons once each and writes their notebooks, solutions and cards."""
+    """Executes lessons once each and writes their notebooks, solutions and cards, and the README's table."""
     from tqdm import tqdm
 
     from ladi_mini.course.build import Course
     from ladi_mini.course.build import build as run
+    from ladi_mini.course.readme import write
     from ladi_mini.course.rules import check_products
 
     course = Course(root)
@@ -35,8 +36,11 @@ def build(
             path = run(course, lesson, lambda done, total, bar=bar: bar.update(done - bar.n))
         size = path.stat().st_size / 1e6
         typer.echo(f"Written: {path} ({size:.2f} MB) with its solutions and {course.card(lesson)}.")
+        write(course)
         if faults := check_products(course, lesson):  # such as a notebook that has become too large
             raise faults[0]
+    if readme := write(course):
+        typer.echo(f"Written: the table of lessons in {readme}.")
 
 
 @app.command()
@@ -99,3 +103,33 @@ def book(
     from ladi_mini.course.build import Course
 
     typer.echo(f"Written: {run(Course(root), out)}. Open it in a browser.")
+
+
+@app.command()
+def slides(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NN ...]", help="Lessons; all if not given.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="The folder; build/slides if not given.")] = None,
+    root: RootOption = ROOT,
+):
+    """Writes slides for lessons, one file each that needs nothing else: its figures, formulas, questions, five lines."""
+    from ladi_mini.course.build import Course
+    from ladi_mini.course.slides import slides as run
+
+    course = Course(root)
+    for lesson in [course.find(name) for name in names] if names else course.lessons:
+        path = run(course, lesson, out)
+        typer.echo(f"Written: {path} ({path.stat().st_size / 1e6:.1f} MB).")
+
+
+@app.command()
+def colab(
+    repository: Annotated[str | None, typer.Option(help="Where Colab clones from; that of pyproject.toml if not given.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="The folder; build/colab if not given.")] = None,
+    root: RootOption = ROOT,
+):
+    """Writes copies of the notebooks whose first cell installs the course in Google Colab."""
+    from ladi_mini.course.build import Course
+    from ladi_mini.course.colab import write
+
+    for path in write(Course(root), repository, out):
+        typer.echo(f"Written: {path}")

@@ -20,7 +20,7 @@ nb_execution_mode = "off"
 nb_ipywidgets_js = {}
 mathjax_path = "mathjax.js"
 
-myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
+myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "tasklist"]
 myst_heading_anchors = 3
 bibtex_bibfiles = ["references.bib"]
 bibtex_reference_style = "author_year"

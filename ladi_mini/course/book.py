@@ -24,7 +24,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from ladi_mini.cards import read_card
 from ladi_mini.course.build import KERNEL, Course
-from ladi_mini.course.lesson import Cell, Lesson, solution_of
+from ladi_mini.course.lesson import NAME, Cell, Lesson, solution_of
+from ladi_mini.course.plan import fill
 from ladi_mini.course.rules import check
 from ladi_mini.course.text import HEADING, TextError, blocks, instructor_notes, relative, to_page, turn_links
 from ladi_mini.errors import InputError
@@ -90,6 +91,7 @@ def stage(course: Course, source: Path) -> None:
 def _page(course: Course, path: Path, source: Path) -> str:
     """A page that is written by hand, with its lists filled in and its links turned."""
     text = path.read_text(encoding="utf-8").replace(LESSONS, _list_of_lessons(course)).replace(NOTES, _list_of_notes(course))
+    text = fill(text, course, path)
     here = source / path.parent.relative_to(course.folder)
     lines: list[str] = []
     for part in re.split(r"(^```.*?^```\s*$)", text, flags=re.MULTILINE | re.DOTALL):  # what is fenced stays as it is
@@ -105,6 +107,8 @@ def linker(course: Course, source: Path, here: Path, base: Path) -> Callable[[st
         path = (base / name).resolve()
         if path in course.paths:
             return relative(source / f"{path.stem}.ipynb", here) + hash_ + heading
+        if path.parent == course.folder and _unwritten(course, path.stem):
+            return ""
         if path.is_relative_to(course.folder):
             return relative(source / path.relative_to(course.folder), here) + hash_ + heading
         if path.is_dir() or not path.suffix:
@@ -113,6 +117,12 @@ def linker(course: Course, source: Path, here: Path, base: Path) -> Callable[[st
         return outside if path.suffix in (".png", ".jpg", ".webp", ".svg", ".gif") else f"path:{outside}"
 
     return link
+
+
+def _unwritten(course: Course, name: str) -> bool:
+    """Whether `name` is that of a lesson whose number no lesson has yet; a slip in the name of one that is there is a fault."""
+    match = NAME.fullmatch(name)
+    return bool(match and match["number"]) and all(lesson.number != match["number"] for lesson in course.lessons)
 
 
 def _list_of_lessons(course: Course) -> str:
@@ -164,9 +174,9 @@ def _header(course: Course, lesson: Lesson, link: Callable[[str], str]) -> str:
         minutes += f", {front['exercise_minutes']} for the exercises"
     cost = f"{card['cpu_seconds']:.0f} CPU seconds and {card['peak_memory_mb'] / 1000:.1f} GB of memory"
     parts = [f"# {lesson.heading}", f"*{minutes}. Running it took {cost} on {card['hardware']}.*"]
-    parts.append("**You will be able to**\n\n" + "\n".join(f"- {sentence}" for sentence in front["objectives"]))
-    if front["prerequisites"]:
-        parts.append("**You should know**\n\n" + "\n".join(f"- {sentence}" for sentence in front["prerequisites"]))
+    for key, words in (("objectives", "You will be able to"), ("prerequisites", "You should know")):
+        if front[key]:
+            parts.append(f"**{words}**\n\n" + "\n".join(f"- {to_page(sentence, link)}" for sentence in front[key]))
     if front["paper"]:
         parts.append(f"**In the paper:** {to_page(front['paper'], link)}")
     return "\n\n".join(parts)

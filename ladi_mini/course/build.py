@@ -123,8 +123,10 @@ def is_lesson(path: Path) -> bool:
 
 
 def texts(lesson: Lesson) -> list[str]:
-    """The texts of a lesson: its text cells, and where the paper has it."""
-    return [cell.source for cell in lesson.cells if cell.kind == "markdown"] + [lesson.front["paper"] or ""]
+    """The texts of a lesson: its text cells, and those of its front matter."""
+    front = lesson.front
+    cells = [cell.source for cell in lesson.cells if cell.kind == "markdown"]
+    return [*cells, front["paper"] or "", *front["objectives"], *front["prerequisites"]]
 
 
 # ---------------------------------------------------------------- what a notebook says
@@ -161,19 +163,22 @@ def header(lesson: Lesson, place: Place) -> str:
     minutes = f"{front['teaching_minutes']} minutes to read and run"
     if front["exercise_minutes"]:
         minutes += f", {front['exercise_minutes']} for the exercises"
-    parts = [f"# {lesson.heading}", f"*{minutes}.*", "**You will be able to**\n\n" + _bullets(front["objectives"])]
-    if front["prerequisites"]:
-        parts.append("**You should know**\n\n" + _bullets(front["prerequisites"]))
+    parts = [f"# {lesson.heading}", f"*{minutes}.*"]
+    for key, words in (("objectives", "You will be able to"), ("prerequisites", "You should know")):
+        if front[key]:
+            points = (f"- {_front(lesson, key, sentence, place)}" for sentence in front[key])
+            parts.append(f"**{words}**\n\n" + "\n".join(points))
     if front["paper"]:
-        try:
-            parts.append(f"**In the paper:** {to_commonmark(front['paper'], place)}")
-        except TextError as error:
-            raise LessonError(lesson.path, f"'paper' in the front matter: {error.fault}", line=1) from None
+        parts.append(f"**In the paper:** {_front(lesson, 'paper', front['paper'], place)}")
     return "\n\n".join(parts)
 
 
-def _bullets(sentences: list[str]) -> str:
-    return "\n".join(f"- {sentence}" for sentence in sentences)
+def _front(lesson: Lesson, key: str, text: str, place: Place) -> str:
+    """A text of the front matter in CommonMark."""
+    try:
+        return to_commonmark(text, place)
+    except TextError as error:
+        raise LessonError(lesson.path, f"{key!r} in the front matter: {error.fault}", line=1) from None
 
 
 def cell_id(lesson: Lesson, place: int | str) -> str:

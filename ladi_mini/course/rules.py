@@ -34,6 +34,7 @@ from ladi_mini.course.build import (
 )
 from ladi_mini.course.lesson import BEGIN, END, Lesson, LessonError, solution_of
 from ladi_mini.course.notebook import lighter
+from ladi_mini.course.readme import check as check_readme
 from ladi_mini.course.text import TextError, leftovers, links_in
 from ladi_mini.errors import InputError
 
@@ -64,7 +65,7 @@ def check(course: Course) -> list[InputError]:
         if path.stem not in slugs and ".ipynb_checkpoints" not in path.parts:
             where = path.relative_to(course.root).as_posix()
             faults.append(InputError(f"{where}: there is no lesson lessons/{path.stem}.md; write it or remove the notebook."))
-    return faults
+    return faults + check_readme(course)
 
 
 # ---------------------------------------------------------------- the source

@@ -48,6 +48,15 @@ def test_texts_are_commonmark_with_references_at_the_end(built_once):
     assert texts[-1].startswith("## References") and "*Small Things*. Journal, 2020." in texts[-1]
 
 
+def test_front_matter_may_link_and_cite(course):
+    course = tiny_course.edit(course, "prerequisites: []", "prerequisites: ['[this](01_tiny.md) of {cite:t}`tiny2020`']")
+    lesson = course.find("1")
+    assert "- [this](01_tiny.ipynb) of Small et al. (2020)" in student_notebook(course, lesson).cells[0].source
+    course = tiny_course.edit(course, "{cite:t}`tiny2020`']", "{cite:t}`nobody`']")
+    with pytest.raises(LessonError, match=r"'prerequisites' in the front matter: the paper 'nobody' is not in references\.bib"):
+        student_notebook(course, course.find("1"))
+
+
 def test_solutions_have_the_solution_and_no_outputs(built_once):
     notebook = nbformat.read(built_once.solutions(built_once.find("1")), as_version=4)
     assert any("total = a + b" in cell.source for cell in notebook.cells) and not any(outputs(notebook))

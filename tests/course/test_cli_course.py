@@ -61,6 +61,23 @@ def test_new_says_what_it_wrote(run, course):
     assert code == 0 and out.count("Written:") == 3 and (course.folder / "02_more.md").is_file()
 
 
+def test_build_writes_the_readmes_table(run, course):
+    readme = course.root / "README.md"
+    readme.write_text("<!-- lessons -->\n<!-- end lessons -->\n")
+    code, out, err = run("build", "--root", course.root)
+    assert code == 0 and f"Written: the table of lessons in {readme}." in out, err
+    assert "1. Two numbers" in readme.read_text() and run("check", "--root", course.root)[0] == 0
+
+
+def test_slides_and_colab_say_what_they_wrote(run, built, tmp_path):
+    code, out, _ = run("slides", "--root", built.root)
+    assert code == 0 and "01_tiny.html (2." in out and (built.root / "build/slides/01_tiny.html").is_file()
+    code, out, _ = run("slides", "1", "--out", tmp_path / "out", "--root", built.root)
+    assert code == 0 and (tmp_path / "out" / "01_tiny.html").is_file()
+    code, out, _ = run("colab", "--repository", "https://example.org/r", "--root", built.root)
+    assert code == 0 and (built.root / "build/colab/01_tiny.ipynb").is_file() and out.count("Written:") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -69,6 +86,8 @@ def test_new_says_what_it_wrote(run, course):
         (["new", "01_two"], "lesson 01 is lessons/01_tiny.md"),
         (["adopt", "nothing.ipynb"], "nothing.ipynb does not exist"),
         (["book"], "the lessons are not as they should be:"),
+        (["slides"], "lessons/01_tiny.md: notebooks/01_tiny.ipynb is missing; run `ladi-mini course build 01`."),
+        (["colab"], "pyproject.toml names no address that Colab could clone from;"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_sentence(run, course, arguments, said):
