@@ -10,11 +10,15 @@ Choices made here
 - The JavaScript imports nothing. Pins can be moved with the arrow keys (with shift, further).
 """
 
+import base64
+import html
 import io
+from collections.abc import Callable, Mapping, Sequence
 from math import isqrt
 from pathlib import Path
 
 import anywidget
+import ipywidgets
 import numpy as np
 import torch
 import traitlets
@@ -23,11 +27,16 @@ from PIL import Image, ImageDraw
 from scipy.interpolate import RBFInterpolator
 
 from ladi_mini.errors import InputError
+from ladi_mini.pipeline import GARMENTS, TEXTS, TryOnPipeline, TryOnTrace
 from ladi_mini.sample import TryOnSample
+from ladi_mini.show.diffusion import step_figure
+from ladi_mini.show.emasc import split_picture
+from ladi_mini.show.full_size import PATHS, budget_figure
 from ladi_mini.show.pictures import to_image
 from ladi_mini.show.sheets import Panel
 from ladi_mini.show.style import INK, ORANGE, rgb
 from ladi_mini.show.warping import open_body, panel_figure, sample_error
+from ladi_mini.show.whole_model import SCHEDULERS, Knobs, Moment, fitting_figure, mixed, moment_figure, try_on
 from ladi_mini.warping import identity_grid, warp
 
 STIFFNESS = 1e-6
@@ -231,3 +240,224 @@ def _jpeg(picture: Image.Image) -> bytes:
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=QUALITY, subsampling=0)  # halved colours would smear letters
     return file.getvalue()
+
+
+# ---------------------------------------------------------------- a walk from noise to a picture (lesson 4)
+
+
+class TrajectoryWidget(ipywidgets.VBox):
+    """A slider through the steps of a traced call, and a choice where there are several; below it `show.step_figure`.
+
+    walks: traces by name; abar (T,): the schedule; index: the sample that is shown. `walk` and `step` are the widgets that hold
+    the choice, `picture` shows it. A step is drawn when it is first asked for.
+    """
+
+    def __init__(self, walks: Mapping[str, TryOnTrace], abar: torch.Tensor, index: int = 0):
+        self._walks, self._abar, self._index, self._drawn = dict(walks), abar, index, {}
+        self.walk = ipywidgets.Dropdown(options=list(walks), description="walk")
+        self.step = ipywidgets.IntSlider(min=1, max=1, description="step", continuous_update=True)
+        self.play = ipywidgets.Play(min=1, max=1, interval=400, show_repeat=False)
+        ipywidgets.jslink((self.play, "value"), (self.step, "value"))
+        self.picture = ipywidgets.HTML()
+        self.walk.observe(self._choose, "value")
+        self.step.observe(self._show, "value")
+        super().__init__([ipywidgets.HBox([self.walk, self.play, self.step]), self.picture])
+        self._choose()
+
+    def _choose(self, _=None):
+        """Another walk: as far on its way as the last one was."""
+        share, total = self.step.value / self.step.max, len(self._walks[self.walk.value].timesteps)
+        self.play.max = self.step.max = total
+        self.step.value = min(total, max(1, round(share * total))) if self._drawn else 1
+        self._show()
+
+    def _show(self, _=None):
+        key = self.walk.value, self.step.value
+        if key not in self._drawn:
+            figure = step_figure(self._walks[key[0]], key[1] - 1, self._abar, self._index)
+            file = io.BytesIO()
+            figure.savefig(file, format="png", dpi=figure.dpi)
+            content = base64.b64encode(file.getvalue()).decode("ascii")
+            self._drawn[key] = f'<img src="data:image/png;base64,{content}" alt="{html.escape(figure.alt)}">'
+        self.picture.value = self._drawn[key]
+
+
+# ---------------------------------------------------------------- a control over a figure (lesson 1)
+
+
+class Redrawn(ipywidgets.VBox):
+    """A control, and under it the figure that `make` gives of its value, drawn anew whenever the value changes.
+
+    make: a pure function from the control's value to a Figure with its words in `.alt`. An `InputError` that it raises is shown
+    in the figure's place, and the next value is tried again.
+    """
+
+    def __init__(self, control: ipywidgets.ValueWidget, make: Callable[..., Figure]):
+        self.control, self.make, self.view = control, make, ipywidgets.HTML()
+        super().__init__([control, self.view])
+        control.observe(self._draw, "value")
+        self._draw()
+
+    def _draw(self, _=None):
+        try:
+            figure = self.make(self.control.value)
+        except InputError as error:
+            self.view.value = f"<p>{html.escape(str(error))}</p>"
+            return
+        file = io.BytesIO()
+        figure.savefig(file, format="png", dpi=figure.dpi)
+        picture = base64.b64encode(file.getvalue()).decode()
+        self.view.value = f'<img alt="{html.escape(figure.alt)}" src="data:image/png;base64,{picture}">'
+
+
+# ---------------------------------------------------------------- before and after (lesson 5)
+
+
+class SplitWidget(ipywidgets.VBox):
+    """Two of several pictures of a person, one on each side of an upright line that a slider moves.
+
+    pictures: (B, 3, H, W) in [-1, 1] by name, at least two names; notes: a word a person by name, shown beside the name. Every
+    picture is `split_picture`; the sliders and lists are ipywidgets', so Tab and the arrow keys reach all of it.
+    Raises `InputError` for fewer than two names.
+    """
+
+    def __init__(self, pictures: Mapping[str, torch.Tensor], notes: Mapping[str, list[str]] | None = None, shown: int = 512):
+        names = list(pictures)
+        if len(names) < 2:
+            raise InputError(f"a before/after slider needs two pictures, got {len(names)}; give them by name.")
+        self._pictures, self._notes, self._shown = pictures, notes or {}, shown
+        people = len(pictures[names[0]])
+        wide = ipywidgets.Layout(width="380px")
+        self.person = ipywidgets.IntSlider(1, 1, people, description="person", layout=wide)
+        self.left = ipywidgets.Dropdown(options=names, value=names[0], description="left")
+        self.right = ipywidgets.Dropdown(options=names, value=names[1], description="right")
+        self.split = ipywidgets.IntSlider(50, 0, 100, step=2, description="line (%)", layout=wide)
+        self.picture = ipywidgets.HTML()
+        for control in (self.person, self.left, self.right, self.split):
+            control.observe(self._draw, "value")
+        chosen = ipywidgets.HBox([self.left, self.right])
+        super().__init__([self.person, chosen, self.split, self.picture])
+        self._draw()
+
+    def _draw(self, _=None):
+        index, names = self.person.value - 1, (self.left.value, self.right.value)
+        before, after = (to_image(self._pictures[name][index], self._shown) for name in names)
+        file = io.BytesIO()
+        split_picture(before, after, self.split.value / 100).save(file, "PNG")
+        said = [f"{name} ({self._notes[name][index]})" if name in self._notes else name for name in names]
+        alt = f"person {index + 1}, left of {self.split.value} % of the width {said[0]}, right of it {said[1]}"
+        data = base64.b64encode(file.getvalue()).decode()
+        self.picture.value = (
+            f"<p><b>left:</b> {html.escape(said[0])} &nbsp; <b>right:</b> {html.escape(said[1])}</p>"
+            f'<img alt="{html.escape(alt, quote=True)}" src="data:image/png;base64,{data}">'
+        )
+
+
+# ---------------------------------------------------------------- the calculator of lesson 8
+
+
+def full_size_calculator(card: dict):
+    """Sliders over `full_size.budget_figure` for the card of a `ladi-mini bench full`: an ipywidgets box.
+
+    Its children are the controls by the names of that function's arguments, and the picture.
+    """
+    wide = {"style": {"description_width": "7em"}, "continuous_update": False}
+    controls = {
+        "batch": ipywidgets.IntSlider(value=4, min=1, max=64, description="pictures", **wide),
+        "path": ipywidgets.ToggleButtons(options=PATHS, value="compiled", description="path", style=wide["style"]),
+        "bits": ipywidgets.ToggleButtons(options=(16, 32), description="bits", style=wide["style"]),
+        "height": ipywidgets.SelectionSlider(options=(256, 384, 512, 768, 1024), value=512, description="height", **wide),
+        "gib": ipywidgets.SelectionSlider(options=(4, 8, 12, 16, 24, 48, 80), value=24, description="your GPU, GiB", **wide),
+    }
+    picture = ipywidgets.HTML()
+
+    def draw(_=None):
+        figure, file = budget_figure(card, **{name: control.value for name, control in controls.items()}), io.BytesIO()
+        figure.savefig(file, format="png", dpi=figure.dpi)
+        content = base64.b64encode(file.getvalue()).decode("ascii")
+        picture.value = f'<img src="data:image/png;base64,{content}" alt="{html.escape(figure.alt)}">'
+
+    for control in controls.values():
+        control.observe(draw, "value")
+    draw()
+    return ipywidgets.VBox([*controls.values(), picture])
+
+
+# ---------------------------------------------------------------- a try-on scrubbed through (lesson 0), a fitting room (lesson 6)
+
+
+def _shown(figure: Figure) -> str:
+    """A figure as HTML, with its words."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=figure.dpi)
+    content = base64.b64encode(file.getvalue()).decode("ascii")
+    return f'<img src="data:image/png;base64,{content}" alt="{html.escape(figure.alt)}">'
+
+
+def scrubber(found: Sequence[Moment], given: tuple[torch.Tensor, torch.Tensor]) -> Redrawn:
+    """A slider through the moments of one try-on over `whole_model.moment_figure`; `given`: person and garment (3, H, W)."""
+    slider = ipywidgets.IntSlider(1, 1, len(found), description="moment", layout=ipywidgets.Layout(width="420px"))
+    return Redrawn(slider, lambda number: moment_figure(found, number, given))
+
+
+class FittingRoom(ipywidgets.VBox):
+    """Any of some people in any of their garments, with every knob; the picture before stays beside the new one.
+
+    pipe: the model; people: by category, samples of one size. `knobs` are the controls by the names of `whole_model.Knobs`;
+    `category`, `person` and `garment` choose, `go` is the button, `picture` shows `whole_model.fitting_figure`.
+    """
+
+    def __init__(self, pipe: TryOnPipeline, people: Mapping[str, Sequence[TryOnSample]]):
+        self._pipe, self._people, self._last = pipe, people, None
+        self.category = ipywidgets.Dropdown(options=list(people), description="category")
+        self.person, self.garment = (ipywidgets.Dropdown(description=name) for name in ("person", "garment"))
+        wide = {"continuous_update": False}
+        self.knobs = {
+            "steps": ipywidgets.IntSlider(20, 1, 50, description="steps", **wide),
+            "guidance": ipywidgets.FloatSlider(value=1.5, min=0, max=6, step=0.25, description="guidance", **wide),
+            "seed": ipywidgets.IntSlider(0, 0, 99, description="seed", **wide),
+            "scheduler": ipywidgets.Dropdown(options=list(SCHEDULERS), description="scheduler"),
+            "text": ipywidgets.Dropdown(options=TEXTS, description="text"),
+            "garment": ipywidgets.Dropdown(options=[name for name in GARMENTS if name != "true"], description="picture"),
+            "pose": ipywidgets.Checkbox(True, description="pose"),
+            "emasc": ipywidgets.Checkbox(True, description="EMASC"),
+            "paste_back": ipywidgets.Checkbox(False, description="paste back"),
+        }
+        self.go = ipywidgets.Button(description="try on", button_style="primary")
+        self.picture = ipywidgets.HTML()
+        self.category.observe(self._choose, "value")
+        for control in (self.person, self.garment):
+            control.observe(self._draw, "value")
+        self.go.on_click(self._try_on)
+        rows = [list(self.knobs.values())[i : i + 3] for i in range(0, len(self.knobs), 3)]
+        chosen = ipywidgets.HBox([self.category, self.person, self.garment])
+        super().__init__([chosen, *map(ipywidgets.HBox, rows), self.go, self.picture])
+        self._choose()
+
+    @property
+    def sample(self) -> TryOnSample:
+        """The chosen person in the chosen garment."""
+        here = self._people[self.category.value]
+        return mixed(here[self.person.value], here[self.garment.value])
+
+    def _choose(self, _=None):
+        here = self._people[self.category.value]
+        self._last = None
+        for control, name in ((self.person, "person"), (self.garment, "garment")):
+            control.unobserve(self._draw, "value")
+            control.options = [(f"{name} {i}", i - 1) for i in range(1, len(here) + 1)]
+            control.observe(self._draw, "value")
+        self._draw()
+
+    def _draw(self, _=None):
+        self.picture.value = _shown(fitting_figure(self.sample))
+
+    def _try_on(self, _=None):
+        knobs, sample = Knobs(**{name: control.value for name, control in self.knobs.items()}), self.sample
+        self.go.disabled, self.go.description = True, "painting"
+        try:
+            picture, note = try_on(self._pipe, sample, knobs), knobs.changes(Knobs()) or "as shipped"
+        finally:
+            self.go.disabled, self.go.description = False, "try on"
+        self.picture.value = _shown(fitting_figure(sample, picture, note, self._last))
+        self._last = picture, note
