@@ -179,7 +179,7 @@ def _to_batch(
 
     names = [name for name in ("person", "garment", "target") if name in arrays]
     pictures = torch.from_numpy(np.stack([arrays[name][indices] for name in names])).to(device)
-    pictures = pictures.permute(0, 1, 4, 2, 3).float().div_(127.5).sub_(1)
+    pictures = pictures.permute(0, 1, 4, 2, 3).contiguous().float().div_(127.5).sub_(1)
     person, garment = pictures[:2]
     target = pictures[2] if len(names) == 3 else person
     masks = tensor("masks")
@@ -203,7 +203,7 @@ def _to_batch(
         "name": arrays["name"][indices].tolist(),
         "warp_grid": tensor("warp_grid").float(),
         "warp_visible": visible.float(),
-        "warped_garment": torch.where(worn, target, 1.0),
+        "warped_garment": target.masked_fill(~worn, 1.0),
         "target": target,
         "print_text": arrays["print_text"][indices].tolist(),
         "print_box": tensor("print_box"),
