@@ -12,6 +12,7 @@ from ladi_mini.checkpoints import (
     STAGE_COMPONENTS,
     Models,
     build_component,
+    default_folder,
     load_pipeline,
     load_stage,
     save_stage,
@@ -168,3 +169,10 @@ def test_a_stage_saved_whole_takes_the_place_of_its_parts(folder, monkeypatch):
     assert save_stage(folder, TINY, "tryon", modules) == [folder / "tryon.safetensors"]
     assert not list(folder.glob("tryon-*")) and not [name for name in read_sums(folder) if name.startswith("tryon-")]
     assert load_stage(folder, TINY, "tryon")
+
+
+def test_what_is_shipped_is_light_enough_to_carry():
+    weights = {path: path.stat().st_size for path in default_folder("mini").parent.glob("*/*.safetensors")}
+    assert max(weights.values()) <= 15e6 and sum(weights.values()) <= 44e6
+    tryon = [stage for stage in STAGES if stage not in ("inpainting", "inversion")]
+    assert sum(weights[path] for stage in tryon for path in stage_files(default_folder("mini"), stage)) <= 38e6

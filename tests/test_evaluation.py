@@ -320,6 +320,32 @@ def test_the_shipped_weights_give_the_cards_numbers():
         assert values == pytest.approx(shipped["first_inside_mask"][name], abs=0.05), name
 
 
+def test_mini_reaches_what_it_is_shipped_for():
+    stages = {path.stem: json.loads(path.read_text())["held_out"] for path in (DATA / "checkpoints/mini/cards").glob("*.json")}
+    assert stages["autoencoder"]["psnr"] >= 35 and stages["autoencoder"]["psnr_inside_mask"] >= 31
+    assert stages["emasc"]["psnr_known_with"] >= stages["emasc"]["psnr_known_without"] + 3
+    assert abs(stages["emasc"]["psnr_inside_mask_with"] - stages["emasc"]["psnr_inside_mask_without"]) <= 0.3
+    card = json.loads((RESULTS / "mini_tryon.json").read_text())
+    found = {metric: values["tryon"] for metric, values in card["unpaired"].items() if "tryon" in values}
+    assert found["ssim"]["mean"] >= 0.93 and found["psnr"]["mean"] >= 27.5
+    inside = found["psnr_inside_mask"]
+    assert inside["mean"] >= 23 and all(abs(c["mean"] - inside["mean"]) <= 2 for c in inside["by_category"].values())
+    assert found["median_of_colour_error"]["mean"] <= 4
+    for name in ("pasted", "without_garment"):
+        assert card["difference_inside_mask"][name]["low"] > 0, name
+
+
+@pytest.mark.slow
+def test_the_shipped_mini_weights_give_the_cards_numbers():
+    from ladi_mini.checkpoints import load_pipeline
+    from ladi_mini.presets import MINI
+
+    shipped = json.loads((RESULTS / "mini_tryon.json").read_text())
+    card, _ = evaluate(load_pipeline("mini"), MINI, samples=3, orders=("unpaired",))
+    for name, values in card["first_inside_mask"].items():
+        assert values == pytest.approx(shipped["first_inside_mask"][name][:3], abs=0.1), name
+
+
 def test_the_table_names_every_method_with_its_interval():
     value = {"mean": 1.234, "low": 1.0, "high": 1.5, "n": 4}
     names = ("tryon", "pasted", "without_garment")

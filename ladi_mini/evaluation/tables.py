@@ -60,10 +60,11 @@ def training_table(cards: dict[str, dict]) -> str:
     lines = ["| stage | parameters | steps x batch | seconds | on held-out samples |", "|---|---|---|---|---|"]
     for stage, card in cards.items():
         measured = HELD_OUT[stage].format(**card["held_out"])
-        steps = f"{card['steps']:,} x {card['batch_size']}"
+        planned = f" of {card['steps_planned']:,}" if "steps_planned" in card else ""  # stopped early
+        steps = f"{card['steps']:,}{planned} x {card['batch_size']}"
         lines.append(f"| {stage} | {card['parameters']:,} | {steps} | {card['seconds']:.0f} | {measured} |")
-    total = sum(card["seconds"] + card["preparing_seconds"] for card in cards.values())
-    total += max(card["rendering_seconds"] for card in cards.values())
+    total = sum(card["seconds"] + card.get("preparing_seconds", 0) for card in cards.values())
+    total += max(card.get("rendering_seconds", 0) for card in cards.values())
     first = next(iter(cards.values()))
     note = f"In all {total / 60:.1f} minutes with drawing {first['samples']:,} samples, on {first['hardware']}."
     return "\n".join(lines) + f"\n\n{note}\n"

@@ -48,7 +48,7 @@ def shifted(image: torch.Tensor, amount: float) -> torch.Tensor:
 
 
 def hue_turned(image: torch.Tensor, amount: float) -> torch.Tensor:
-    """Colours turned by `amount` degrees about the axis of greys; the grey of a pixel (0.299, 0.587, 0.114) stays until it clips."""
+    """Colours turned by `amount` degrees about the axis of greys; a pixel's grey (0.299, 0.587, 0.114) stays unless it clips."""
     to_grey = torch.tensor([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
     angle = torch.deg2rad(torch.tensor(float(amount)))
     turn = torch.eye(3)
@@ -112,7 +112,7 @@ def damage_figure(target: torch.Tensor, other: torch.Tensor, name: str, amount: 
     draw_panel(axes[0], Panel(to_image(target[0]), "true"))
     draw_panel(axes[1], Panel(to_image(picture[0]), f"{name} {amount:g}", unit))
     axis, names = axes[2], list(shares)
-    for row, (key, share) in enumerate(shares.items()):
+    for row, share in enumerate(shares.values()):
         axis.barh(row, min(max(share, 0), 1.2), color=LOOKS[row + 1][0], height=0.6)
         axis.text(min(max(share, 0), 1.2) + 0.02, row, f"{share:.2f}", va="center", color=INK)
     axis.axvline(1, color=MUTED, linestyle=(0, (4, 3)), linewidth=1.2)
@@ -186,7 +186,7 @@ def map_figure(target: torch.Tensor, pictures: Mapping[str, torch.Tensor], maps:
     lower = [Panel(None, "")]
     for name, picture in pictures.items():
         upper.append(Panel(cut(to_image(picture, None)), name, notes[name]))
-        lower.append(Panel(cut(heat_image(maps[name].clamp(0, 1), 0, 1, None)), ""))
+        lower.append(Panel(cut(heat_image(maps[name].clamp(0, 1), 0, 1, shown=target.shape[1])), ""))
     told = "; ".join(f"{name}: {notes[name]}".replace("\n", ", ") for name in pictures)
     return panel_figure(
         [upper, lower], f"A true picture and damaged ones; below each the map of its SSIM, dark 0, bright 1. {told}."
@@ -226,8 +226,8 @@ def cloud_figure(sets: Mapping[str, tuple[torch.Tensor, torch.Tensor]], titles: 
     told = "; ".join(f"{name}: {titles[name]}".replace("\n", ", ") for name in sets)
     return described(
         figure,
-        "Features of pictures as dots on the two directions in which the true ones differ most, with an ellipse of two deviations "
-        f"for the true set and for the one compared with it. {told}.",
+        "Features of pictures as dots on the two directions in which the true ones differ most, with an ellipse of two "
+        f"deviations for the true set and for the one compared with it. {told}.",
     )
 
 
@@ -292,7 +292,10 @@ def ways_figure(found: Mapping[str, Mapping[str, Mapping[str, float]]], notes: M
 def interval_figure(
     panels: Mapping[str, Mapping[str, tuple[float, float, float]]], labels: Mapping[str, str], zero: Sequence[str] = ()
 ) -> Figure:
-    """Means with their intervals: a panel a name, a row an entry (mean, low, high); `labels` below, `zero` panels with a line at 0."""
+    """Means with their intervals: a panel a name, a row an entry (mean, low, high).
+
+    labels: what is written below a panel; zero: panels with a line at 0.
+    """
     rows = max(map(len, panels.values()))
     figure, axes = new_figure(WIDTH, 1.1 + 0.38 * rows, 1, len(panels))
     told = []
@@ -322,7 +325,10 @@ def print_strips(images: torch.Tensor, prints: Prints) -> list[torch.Tensor]:
 def letters_figure(
     strips: Mapping[str, Sequence[torch.Tensor]], notes: Mapping[str, Sequence[str]], texts: Sequence[str]
 ) -> Figure:
-    """A row a print, a column a method: the print as the true warp unwarps it, all at one height; notes by method, texts by row."""
+    """A row a print, a column a method: the print as the true warp unwarps it, all at one height.
+
+    notes: a word below a strip by method; texts: what is printed, by row.
+    """
     widest = max(strip.shape[2] for column in strips.values() for strip in column)
     rows, told = [], []
     for k, text in enumerate(texts):

@@ -32,6 +32,7 @@ from ladi_mini.sample import TryOnSample
 from ladi_mini.show.diffusion import step_figure
 from ladi_mini.show.emasc import split_picture
 from ladi_mini.show.full_size import PATHS, budget_figure
+from ladi_mini.show.metrics import DAMAGES, damage_figure
 from ladi_mini.show.pictures import to_image
 from ladi_mini.show.sheets import Panel
 from ladi_mini.show.style import INK, ORANGE, rgb
@@ -446,6 +447,7 @@ class FittingRoom(ipywidgets.VBox):
         for control, name in ((self.person, "person"), (self.garment, "garment")):
             control.unobserve(self._draw, "value")
             control.options = [(f"{name} {i}", i - 1) for i in range(1, len(here) + 1)]
+            control.index = 0
             control.observe(self._draw, "value")
         self._draw()
 
@@ -461,3 +463,37 @@ class FittingRoom(ipywidgets.VBox):
             self.go.disabled, self.go.description = False, "try on"
         self.picture.value = _shown(fitting_figure(sample, picture, note, self._last))
         self._last = picture, note
+
+
+# ---------------------------------------------------------------- the laboratory of lesson 7
+
+
+class MetricLab(ipywidgets.VBox):
+    """A list of damages and a slider over `metrics.damage_figure`: what does each measure see?
+
+    target, other: (1, 3, H, W) in [-1, 1], a true picture and somebody else's; measures by name, 0 for the true picture. The
+    slider goes through the amounts of `metrics.DAMAGES` in a hundred steps; the figure is drawn when it rests.
+    """
+
+    def __init__(self, target: torch.Tensor, other: torch.Tensor, measures: Mapping[str, Callable]):
+        self._given = target, other, measures
+        self.damage = ipywidgets.Dropdown(options=list(DAMAGES), description="damage")
+        self.strength = ipywidgets.IntSlider(25, 0, 100, description="strength", continuous_update=False)
+        self.picture = ipywidgets.HTML()
+        for control in (self.damage, self.strength):
+            control.observe(self._draw, "value")
+        super().__init__([ipywidgets.HBox([self.damage, self.strength]), self.picture])
+        self._draw()
+
+    @property
+    def amount(self) -> float:
+        """What the slider means for the chosen damage, in its unit."""
+        amounts = DAMAGES[self.damage.value][2]
+        return amounts[0] + (amounts[-1] - amounts[0]) * self.strength.value / 100
+
+    def _draw(self, _=None):
+        target, other, measures = self._given
+        figure, file = damage_figure(target, other, self.damage.value, round(self.amount, 3), measures), io.BytesIO()
+        figure.savefig(file, format="png", dpi=figure.dpi)
+        content = base64.b64encode(file.getvalue()).decode("ascii")
+        self.picture.value = f'<img src="data:image/png;base64,{content}" alt="{html.escape(figure.alt, quote=True)}">'

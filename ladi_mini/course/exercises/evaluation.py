@@ -16,7 +16,7 @@ def structure(mean_x, mean_y, variance_x, variance_y, covariance, c1=C1, c2=C2):
 
 @exercise("ssim_window", "1. SSIM of a window")
 def ssim_window(answer):
-    """`answer` is a function of (mean_x, mean_y, variance_x, variance_y, covariance), tensors of one shape, it returns that shape."""
+    """`answer` is a function of (mean_x, mean_y, variance_x, variance_y, covariance), tensors of one shape; so is its value."""
     mean_x, mean_y = torch.tensor([[0.5, 0.2, 0.9], [0.4, 0.0, 0.6]]), torch.tensor([[0.5, 0.3, 0.4], [0.1, 0.0, 0.6]])
     variance_x, variance_y = (
         torch.tensor([[0.04, 0.01, 0.02], [0.0, 0.0, 0.09]]),
@@ -29,20 +29,18 @@ def ssim_window(answer):
            "c1 and c2 stand in both the numerator and the denominator.")  # fmt: skip
     got = expect_shape(plain, (2, 3), "SSIM", "One value for each window.")
     right = structure(*moments)
-    rule_out(got, structure(*moments, c1=(0.01 * 255) ** 2, c2=(0.03 * 255) ** 2), "The constants are those of pictures from 0 to 255.",
-             "c1 = (0.01 L)² with L the range: here it is 1.")  # fmt: skip
+    eight_bits = structure(*moments, c1=(0.01 * 255) ** 2, c2=(0.03 * 255) ** 2)
+    rule_out(got, eight_bits, "The constants are those of pictures from 0 to 255.", "c1 = (0.01 L)², L the range: here 1.")
     rule_out(got, structure(*moments, c1=0.01, c2=0.03), "The constants are not squared.", "c1 = (0.01 L)², c2 = (0.03 L)².")
     deviations = (variance_x * variance_y).sqrt()
     rule_out(got, structure(mean_x, mean_y, variance_x, variance_y, deviations), "This compares contrast only, not structure.",
              "Where is the covariance? Two windows of equal contrast can still be opposites.")  # fmt: skip
-    rule_out(
-        got, right / ((2 * mean_x * mean_y + C1) / (mean_x**2 + mean_y**2 + C1)), "The brightness is missing.", "Two factors."
-    )
+    brightness = (2 * mean_x * mean_y + C1) / (mean_x**2 + mean_y**2 + C1)
+    contrast_structure = (2 * covariance + C2) / (variance_x + variance_y + C2)
+    rule_out(got, contrast_structure, "The brightness is missing.", "Two factors.")
     correlation = (covariance + C2 / 2) / (deviations + C2 / 2)
-    rule_out(got, structure(mean_x, mean_y, variance_x, variance_y, covariance) * 0 + correlation, "This is structure alone.",
-             "Brightness and contrast count as well.")  # fmt: skip
-    rule_out(got, (2 * mean_x * mean_y + C1) / (mean_x**2 + mean_y**2 + C1) + (2 * covariance + C2) / (variance_x + variance_y + C2),
-             "The two factors are added.", "They are multiplied.")  # fmt: skip
+    rule_out(got, correlation, "This is structure alone.", "Brightness and contrast count as well.")
+    rule_out(got, brightness + contrast_structure, "The two factors are added.", "They are multiplied.")
     expect_close(got, right, "SSIM", "Take a window compared with itself: it must be 1.")
     expect(float(got[1, 2]) < 0, "A window and its negative should have a negative SSIM.")
 

@@ -18,6 +18,14 @@ def recolour(image, red=0.0, green=0.0, blue=0.0):
     return image + image.new_tensor([red, green, blue]).view(3, 1, 1)
 
 
+def added(mx, my, vx, vy, covariance):
+    return (2 * mx * my + C1) / (mx**2 + my**2 + C1) + (2 * covariance + C2) / (vx + vy + C2)
+
+
+def one_deviation(means):
+    return means.mean() + means.std() * torch.tensor([-1.0, 1.0])
+
+
 WRONG = {
     "ssim_window": [
         ("no constants", lambda mx, my, vx, vy, c: structure(mx, my, vx, vy, c, 0.0, 0.0), "0 / 0"),
@@ -25,7 +33,7 @@ WRONG = {
         ("constants not squared", lambda mx, my, vx, vy, c: structure(mx, my, vx, vy, c, 0.01, 0.03), "not squared"),
         ("contrast for structure", lambda mx, my, vx, vy, c: structure(mx, my, vx, vy, (vx * vy).sqrt()), "contrast only"),
         ("no brightness", lambda mx, my, vx, vy, c: (2 * c + C2) / (vx + vy + C2), "brightness is missing"),
-        ("sum of factors", lambda mx, my, vx, vy, c: (2 * mx * my + C1) / (mx**2 + my**2 + C1) + (2 * c + C2) / (vx + vy + C2), "added"),
+        ("sum of factors", added, "added"),
         ("one number", lambda mx, my, vx, vy, c: structure(mx, my, vx, vy, c).mean(), "shape"),
     ],
     "same_grey": [
@@ -71,6 +79,6 @@ WRONG = {
         ("the other sign", lambda a, b, p: quantiles((b - a)[p].mean(1)), "b minus a"),
         ("intervals subtracted", lambda a, b, p: quantiles(a[p].mean(1)) - quantiles(b[p].mean(1)), "subtract two intervals"),
         ("a alone", lambda a, b, p: quantiles(a[p].mean(1)), "of a alone"),
-        ("one deviation", lambda a, b, p: (a - b)[p].mean(1).mean() + (a - b)[p].mean(1).std() * torch.tensor([-1.0, 1.0]), "one deviation"),
+        ("one deviation", lambda a, b, p: one_deviation((a - b)[p].mean(1)), "one deviation"),
     ],
 }  # fmt: skip
