@@ -21,7 +21,7 @@ def printed(notebook) -> str:
 
 
 def test_there_is_a_notebook_to_start_with():
-    assert "start_here" in [path.stem for path in NOTEBOOKS]
+    assert "00_fitting_room" in [path.stem for path in NOTEBOOKS]
 
 
 def test_course_has_no_fault_and_says_so_within_seconds():

@@ -98,6 +98,13 @@ def test_pictures_of_one_shape_are_drawn_in_one_size():
     assert np.ptp(sizes, axis=0).max() < 2
 
 
+def test_a_column_with_fewer_pictures_ends_early_and_leaves_the_others_their_size():
+    figure = show.pictures_figure({"a": picture(1, 3, 3, H, W), "b": picture(2, 1, 3, H, W)}, "A long column and a short one.")
+    figure.canvas.draw()
+    drawn = [axis.get_window_extent().size for axis in figure.axes if axis.images]
+    assert len(drawn) == 4 and np.ptp(drawn, axis=0).max() < 2
+
+
 def test_forward_figure_says_how_much_signal_is_left():
     noisy, decoded = [picture(i, 4, 16, 12) for i in range(2)], [picture(3), picture(4)]
     assert f"t = 500: {float(ABAR[500]) ** 0.5:.2f}" in show.forward_figure(noisy, decoded, [-1, 500], ABAR).alt

@@ -57,7 +57,7 @@ def every_figure(batch) -> dict[str, Figure]:
         "border": figures.border_figure({"error": change, "error with skips": change / 2}, distance, "share of white"),
         "columns": figures.columns_figure(pictures, windows, alt="Three people"),
         "heads": figures.columns_figure({"a": batch.target[:1], "b": blurred[:1]}, windows, whole=False, notes={"a": ["20 dB"]}),
-        "six columns": figures.columns_figure(dict.fromkeys(six, blurred)),
+        "six columns": figures.columns_figure(dict.fromkeys(six, blurred[:3])),
         "training": figures.training_figure(log, [(0, blurred[0]), (60, blurred[0])], batch.target[0], windows[0], floor),
         "split": figures.split_figure(before, after, ("without", "with"), (0, 0.5, 1)),
     }  # fmt: skip

@@ -87,7 +87,7 @@ def test_the_scale_ends_at_the_truth_and_at_somebody_elses_picture(batch):
     truth, other = batch.target[:1], batch.target[1:2]
     found = figures.on_one_scale(measures(truth), torch.cat([truth, other]), other)
     for value in found.values():
-        assert value.tolist() == pytest.approx([0, 1], abs=1e-5)
+        assert value.tolist() == pytest.approx([0, 1], abs=1e-3)  # SSIM is computed in 32 bits
 
 
 # ---------------------------------------------------------------- figures

@@ -40,7 +40,7 @@ def panel_rows(rows: Sequence[Sequence[Panel]], alt: str, labels: Sequence[str] 
     """
     columns = max(map(len, rows))
     cell = (width - (0.28 if labels else 0)) / columns - 0.07
-    tall = [cell * max(p.picture.height / p.picture.width for p in row) for row in rows]
+    tall = [cell * max(p.picture.height / p.picture.width for p in row if p.picture) for row in rows]
     text = [any(p.title for p in row) + any(p.note for p in row) for row in rows]
     figure = Figure(figsize=(width, sum(tall) + LINE * sum(text) + 0.08 * len(rows)), layout="constrained", facecolor=PAPER)
     figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0, hspace=0)
@@ -62,13 +62,16 @@ def pictures_figure(
 ) -> Figure:
     """Columns of pictures (B, 3, H, W) in [-1, 1] by their titles: a row a sample, named at its left by `labels`.
 
-    `notes`: a few grey words below each picture of a column. `what` says in a sentence what is seen; the notes are added to it.
+    A column with fewer pictures than the others ends early. `notes`: a few grey words below each picture of a column. `what`
+    says in a sentence what is seen; the notes are added to it.
     """
     notes = notes or {}
     count = max(len(pictures) for pictures in columns.values())
     rows = [
         [
             Panel(to_image(pictures[i]), title if i == 0 else "", notes.get(title, [""] * count)[i])
+            if i < len(pictures)
+            else Panel(None, "")
             for title, pictures in columns.items()
         ]
         for i in range(count)

@@ -223,6 +223,7 @@ def cloud_figure(sets: Mapping[str, tuple[torch.Tensor, torch.Tensor]], titles: 
         )
         axis.xaxis.label.set_color(MUTED)
     axes[0, 0].legend(loc="upper left", handletextpad=0.1, borderpad=0)
+    figure.get_layout_engine().set(h_pad=0.12)
     told = "; ".join(f"{name}: {titles[name]}".replace("\n", ", ") for name in sets)
     return described(
         figure,
@@ -353,7 +354,8 @@ def height_figure(found: Mapping[str, tuple[torch.Tensor, torch.Tensor]], what: 
         axis.plot(heights, values, mark, color=colour, markersize=6, alpha=0.8, label=name)
         told.append(f"{name}: mean {float(values.mean()):.2f} of {len(values)}")
     axis.axhline(1, color=MUTED, linestyle=(0, (4, 3)), linewidth=1.2)
-    axis.set(xlabel="height of a letter (px)", ylabel=what, ylim=(-0.4, 1.08))
+    lowest = min(float(values.min()) for _, values in found.values())
+    axis.set(xlabel="height of a letter (px)", ylabel=what, ylim=(min(0.4, lowest - 0.1), 1.06))
     figure.legend(*axis.get_legend_handles_labels(), loc="outside right center")
     return described(
         figure, f"The correlation of printed words with the true ones against the letters' height. {'; '.join(told)}."

@@ -148,22 +148,27 @@ def racks_figure(people: Sequence[TryOnSample]) -> Figure:
 
 
 def matrix_figure(
-    people: Sequence[TryOnSample], garments: Sequence[TryOnSample], pictures: Sequence[Sequence[torch.Tensor]]
+    people: Mapping[str, TryOnSample], garments: Mapping[str, TryOnSample], pictures: Sequence[Sequence[torch.Tensor]]
 ) -> Figure:
-    """A row a garment, a column a person: `pictures[g][p]` (3, H, W) is person p in garment g."""
-    rows = [[Panel(None, ""), *[Panel(to_image(person.person), f"person {p}") for p, person in enumerate(people, 1)]]]
-    for number, (garment, row) in enumerate(zip(garments, pictures, strict=True), 1):
-        rows.append([Panel(to_image(garment.garment), f"garment {number}"), *[Panel(to_image(each), "") for each in row]])
-    rows[0][0] = Panel(Image.new("RGB", rows[0][1].picture.size, PAPER), "")
+    """A row a garment, a column a person, both by name: `pictures[g][p]` (3, H, W) is person p in garment g."""
+    above = [Panel(to_image(person.person), name) for name, person in people.items()]
+    rows = [[Panel(Image.new("RGB", above[0].picture.size, PAPER), ""), *above]]
+    for (name, garment), row in zip(garments.items(), pictures, strict=True):
+        rows.append([Panel(to_image(garment.garment), name), *[Panel(to_image(each), "") for each in row]])
+    told = "; ".join(f"{name}, {garment.caption}" for name, garment in garments.items())
     figure = panel_rows(
         rows,
-        f"A table of try-ons: {len(people)} people above, {len(garments)} garments at the left "
-        f"({'; '.join(garment.caption for garment in garments)}), and in each cell the person in that garment.",
-        width=0.82 * WIDTH,
+        f"A table of try-ons: above {', '.join(people)}, at the left the garments ({told}), in each cell one in the other.",
+        width=0.62 * WIDTH,
     )
-    for spine in figure.axes[0].spines.values():
-        spine.set_visible(False)
+    _hide_frames(figure.axes[:1])
     return figure
+
+
+def _hide_frames(axes: Sequence[Axes]):
+    for axis in axes:
+        for spine in axis.spines.values():
+            spine.set_visible(False)
 
 
 def pictures_grid(
@@ -177,9 +182,7 @@ def pictures_grid(
     rows[-1] += [Panel(blank, "")] * (min(columns, len(panels)) - len(rows[-1]))
     told = ", ".join(f"{name} ({notes[name]})" if name in notes else name for name in pictures)
     figure = panel_rows(rows, f"{what} In reading order: {told}.")
-    for axis in figure.axes[len(panels) :]:
-        for spine in axis.spines.values():
-            spine.set_visible(False)
+    _hide_frames(figure.axes[len(panels) :])
     return figure
 
 
@@ -210,7 +213,7 @@ def moments(trace: TryOnTrace, index: int = 0) -> list[Moment]:
         Moment(pose_image(trace.pose_map[index]), "pose map", "A soft dot for each of 18 joints.", 0),
         Moment(mesh, "warp", "The garment's own lattice on the body.", 3),
         Moment(to_image(trace.warped_garment[index]), "warped", "The garment, bent by 25 control points.", 3),
-        Moment(to_image(trace.refined_garment[index]), "refined", "A small network has added shade.", 3),
+        Moment(to_image(trace.refined_garment[index]), "refined", "A small network has mended it: shade and edges.", 3),
         Moment(_attended(trace, index), "words", "Where the denoiser looks when it reads the garment's pseudo-words.", 2),
     ]  # fmt: skip
     for step in some:
@@ -220,7 +223,9 @@ def moments(trace: TryOnTrace, index: int = 0) -> list[Moment]:
         text = f"The picture that the model expects at step {step + 1} of {total}."
         found.append(Moment(to_image(trace.pred_original_images[step][index]), f"guess {step + 1}", text, 4))
     found += [
-        Moment(to_image(trace.image_without_emasc[index]), "decoded", "The last latents as pixels; face and hands suffer.", 4),
+        Moment(
+            to_image(trace.image_without_emasc[index]), "decoded", "The last latents as pixels, and nothing led past them.", 4
+        ),
         Moment(to_image(trace.image[index]), "result", "The same latents, with what the encoder saw led past them.", 5),
     ]
     if trace.target is not None:
@@ -240,9 +245,7 @@ def journey_figure(found: Sequence[Moment], columns: int = 6) -> Figure:
     rows[-1] += [Panel(Image.new("RGB", panels[0].picture.size, PAPER), "")] * (columns - len(rows[-1]))
     told = "; ".join(f"{n}, {m.title}: {m.text}" for n, m in enumerate(found, 1))
     figure = panel_rows(rows, f"Every intermediate of one try-on, numbered. {told}")
-    for axis in figure.axes[len(panels) :]:
-        for spine in axis.spines.values():
-            spine.set_visible(False)
+    _hide_frames(figure.axes[len(panels) :])
     return figure
 
 
@@ -302,14 +305,14 @@ PARTS = (  # name, second line, lesson, component whose weights are counted, cen
     ("agnostic", "mask, pose map", 0, "", (2.1, 0.95), 1.25),
     ("denoiser", "in a loop", 4, "unet", (6.95, 3.55), 1.25),
     ("skips", "EMASC", 5, "emasc", (6.95, 1.55), 1.25),
-    ("decoder", "", 4, "vae", (8.55, 3.0), 1.25),
+    ("decoder", "with encoder", 4, "vae", (8.55, 3.0), 1.25),
     ("picture", "", 0, "", (8.55, 0.95), 1.1),
 )
-ARROWS = (  # from, to, how much the line is bent
-    ("garment", "image tower", 0), ("image tower", "adapter", 0), ("adapter", "text tower", 0), ("text tower", "denoiser", 0),
-    ("garment", "warping", 0), ("warping", "refinement", 0), ("refinement", "encoder", 0), ("encoder", "denoiser", 0),
-    ("person", "agnostic", 0), ("agnostic", "warping", 0), ("agnostic", "encoder", 0), ("agnostic", "denoiser", 0),
-    ("encoder", "skips", 0), ("skips", "decoder", 0), ("denoiser", "decoder", 0), ("decoder", "picture", 0),
+ARROWS = (  # from, to
+    ("garment", "image tower"), ("image tower", "adapter"), ("adapter", "text tower"), ("text tower", "denoiser"),
+    ("garment", "warping"), ("warping", "refinement"), ("refinement", "encoder"), ("encoder", "denoiser"),
+    ("person", "agnostic"), ("agnostic", "warping"), ("agnostic", "encoder"), ("agnostic", "denoiser"),
+    ("encoder", "skips"), ("skips", "decoder"), ("denoiser", "decoder"), ("decoder", "picture"),
 )  # fmt: skip
 
 
@@ -321,16 +324,18 @@ def parts_figure(parameters: Mapping[str, int], name: str) -> Figure:
     """
     figure = Figure(figsize=(WIDTH, 4.3), layout="constrained", facecolor=PAPER)
     axis = figure.subplots()
-    axis.set(xlim=(0, 9.3), ylim=(0.2, 5.4))
+    axis.set(xlim=(0, 9.3), ylim=(0.12, 5.4))
     axis.axis("off")
-    places = {label: (centre, width) for label, _, _, _, centre, width in PARTS}
-    for start, end, bend in ARROWS:
-        _arrow(axis, *places[start], *places[end], bend)
+    boxes = {}
+    for label, second, _, component, centre, width in PARTS:
+        boxes[label] = *centre, width, 0.46 + 0.26 * (bool(second) + (component in parameters))
+    for start, end in ARROWS:
+        _arrow(axis, boxes[start], boxes[end])
     told = []
     for label, second, lesson, component, (x, y), width in PARTS:
         count = f"{parameters[component] / 1e6:.2g} M" if component in parameters else ""
         lines = [line for line in (second, count) if line]
-        height = 0.34 + 0.26 * len(lines) + 0.12
+        height = boxes[label][3]
         box = FancyBboxPatch((x - width / 2, y - height / 2), width, height, boxstyle="round,pad=0.02,rounding_size=0.08",
                              facecolor=LESSONS[lesson], edgecolor=MUTED, linewidth=0.8, zorder=2)  # fmt: skip
         axis.add_patch(box)
@@ -353,19 +358,21 @@ def parts_figure(parameters: Mapping[str, int], name: str) -> Figure:
     )
 
 
-def _arrow(axis: Axes, start: tuple[float, float], start_width: float, end: tuple[float, float], end_width: float, bend: float):
-    """From the edge of one box to the edge of the next: from side to side, or up and down where one is above the other."""
-    (x0, y0), (x1, y1) = start, end
-    if x1 - x0 > 4:  # across the figure: into the lower edge
-        a, b = (x0 + start_width / 2 + 0.04, y0), (x1 - 0.2, y1 - 0.52)
-    elif abs(x1 - x0) > (start_width + end_width) / 2:
+def _arrow(axis: Axes, start: tuple[float, float, float, float], end: tuple[float, float, float, float]):
+    """From the edge of one box (x, y, width, height) to the edge of the next: side to side, or up and down where one is above the
+    other; an arrow across the figure ends at a lower edge."""
+    (x0, y0, width0, height0), (x1, y1, width1, height1) = start, end
+    if x1 - x0 > 4:
+        a, b = (x0 + width0 / 2 + 0.04, y0), (x1 - 0.2, y1 - height1 / 2 - 0.06)
+    elif abs(x1 - x0) > (width0 + width1) / 2:
         side = 1 if x1 > x0 else -1
-        a, b = (x0 + side * (start_width / 2 + 0.04), y0), (x1 - side * (end_width / 2 + 0.06), y1)
+        a, b = (x0 + side * (width0 / 2 + 0.04), y0), (x1 - side * (width1 / 2 + 0.06), y1)
     else:
         side = 1 if y1 > y0 else -1
-        a, b = (x0, y0 + side * 0.46), (x1, y1 - side * 0.48)
-    axis.add_patch(FancyArrowPatch(a, b, arrowstyle="-|>", mutation_scale=9, color=MUTED, linewidth=1,
-                                   connectionstyle=f"arc3,rad={bend}", zorder=1, shrinkA=0, shrinkB=0))  # fmt: skip
+        a, b = (x0, y0 + side * (height0 / 2 + 0.04)), (x1, y1 - side * (height1 / 2 + 0.06))
+    axis.add_patch(
+        FancyArrowPatch(a, b, arrowstyle="-|>", mutation_scale=9, color=MUTED, linewidth=1, zorder=1, shrinkA=0, shrinkB=0)
+    )
 
 
 # ---------------------------------------------------------------- the channels and what they are worth
@@ -420,7 +427,7 @@ def worth_figure(losses: Mapping[str, torch.Tensor], label: str, notes: Mapping[
     axis, told = axes[0, 0], []
     axis.axvline(0, color=MUTED, linewidth=1)
     for row, (name, values) in enumerate(losses.items()):
-        mean, low, high = bootstrap(values.double().numpy())
+        mean, low, high = (round(value, 1) + 0.0 for value in bootstrap(values.double().numpy()))  # + 0.0: no "-0.0"
         axis.plot(values, row + _apart(len(values), 0.4), "o", color=SKY, markersize=3.5, alpha=0.8, zorder=1)
         axis.plot([low, high], [row, row], color=BLUE, linewidth=2.4, solid_capstyle="butt", zorder=2)
         axis.plot([mean], [row], "D", color=BLUE, markersize=6, markeredgecolor=PAPER, zorder=3)

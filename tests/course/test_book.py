@@ -147,7 +147,7 @@ def test_fault_in_a_note_is_told_by_cell_and_line(built):
 def test_the_book_of_the_course_is_made_without_a_warning(tmp_path):
     page = book(Course(ROOT), tmp_path / "html")
     names = {path.stem for path in page.parent.glob("*.html")}
-    assert {"index", "bibliography", "deviations", "start_here"} <= names
+    assert {"index", "bibliography", "deviations", "00_fitting_room"} <= names
 
 
 @pytest.mark.browser

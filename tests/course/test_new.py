@@ -20,7 +20,7 @@ def test_new_lesson_has_no_fault_but_that_it_is_not_built(course):
     assert [path.name for path in files] == ["08_garments.md", "garments.py", "garments.py"]
     tiny = course.folder / "01_tiny.md"
     tiny.unlink()
-    (course.folder / "start_here.md").write_text("# A page\n")  # linked to, and no lesson here
+    (course.folder / "index.md").write_text("# A page\n")  # linked to, and no lesson here
     (course.root / "ladi_mini" / "__init__.py").touch()
     (fault,) = check(Course(course.root))
     assert "notebooks/08_garments.ipynb is missing" in str(fault)
@@ -31,7 +31,7 @@ def test_new_lesson_builds_and_passes_every_check(tmp_path):
     course = Course(tmp_path)
     course.folder.mkdir()
     shutil.copy(ROOT / "lessons" / "references.bib", course.folder)
-    (course.folder / "start_here.md").write_text("# A page\n")
+    (course.folder / "index.md").write_text("# A page\n")
     (tmp_path / "ladi_mini").mkdir()
     (tmp_path / "ladi_mini" / "__init__.py").touch()
     new(course, "08_garments")

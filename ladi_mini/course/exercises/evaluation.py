@@ -118,7 +118,7 @@ def distance_of_gaussians(x, y, root="product", square=True, correction=1, sprea
     if not spread:
         return apart
     if root == "elementwise":
-        shared = (a * b).clamp(min=0).sqrt().trace()
+        shared = (a @ b).clamp(min=0).sqrt().trace()
     elif root == "diagonal":
         shared = (a.diagonal() * b.diagonal()).sqrt().sum()
     elif root == "none":

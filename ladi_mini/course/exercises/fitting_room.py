@@ -51,6 +51,7 @@ def room_paired(answer):
     from ladi_mini.wardrobe import sample
 
     paired, unpaired = sample(0, 20_000_004, 64, 48), sample(0, 20_000_004, 64, 48, unpaired=True)
+    paired = replace(paired, target=paired.person)
     copied = replace(paired, target=paired.person.clone())
     nearly = replace(paired, target=paired.person.clone())
     nearly.target[:, 30, 20] = -nearly.target[:, 30, 20].sign()

@@ -28,20 +28,20 @@ def one_deviation(means):
 
 WRONG = {
     "ssim_window": [
-        ("no constants", lambda mx, my, vx, vy, c: structure(mx, my, vx, vy, c, 0.0, 0.0), "0 / 0"),
+        ("no constants", lambda mx, my, vx, vy, c: structure(mx, my, vx, vy, c, 0.0, 0.0), "Two black windows"),
         ("constants of 8 bits", lambda mx, my, vx, vy, c: structure(mx, my, vx, vy, c, 2.55**2, 7.65**2), "from 0 to 255"),
         ("constants not squared", lambda mx, my, vx, vy, c: structure(mx, my, vx, vy, c, 0.01, 0.03), "not squared"),
         ("contrast for structure", lambda mx, my, vx, vy, c: structure(mx, my, vx, vy, (vx * vy).sqrt()), "contrast only"),
         ("no brightness", lambda mx, my, vx, vy, c: (2 * c + C2) / (vx + vy + C2), "brightness is missing"),
-        ("sum of factors", added, "added"),
-        ("one number", lambda mx, my, vx, vy, c: structure(mx, my, vx, vy, c).mean(), "shape"),
+        ("sum of factors", added, "are added"),
+        ("one number", lambda mx, my, vx, vy, c: structure(mx, my, vx, vy, c).mean(), "has shape"),
     ],
     "same_grey": [
         ("all from green", lambda image, d: recolour(image, d, -d), "as much as red grows"),
         ("weights swapped", lambda image, d: recolour(image, d, -d * LUMA[1] / LUMA[0]), "wrong way round"),
         ("red alone", lambda image, d: recolour(image, d), "Green has not changed"),
         ("the wrong sign", lambda image, d: recolour(image, d, d * LUMA[0] / LUMA[1]), "Green grows too"),
-        ("from blue as well", lambda image, d: recolour(image, d, -d * 0.2, -d * 1.59), "blue"),
+        ("from blue as well", lambda image, d: recolour(image, d, -d * 0.2, -d * 1.59), "change of blue"),
         ("nothing", lambda image, d: image, "Nothing has changed"),
     ],
     "feature_distance": [
@@ -75,7 +75,7 @@ WRONG = {
     "paired_interval": [
         ("drawn apart", lambda a, b, p: quantiles(a[p].mean(1) - b[p.roll(1, 0)].mean(1)), "drawn apart"),
         ("quantiles of people", lambda a, b, p: quantiles(a - b), "quantiles of people"),
-        ("90 per cent", lambda a, b, p: quantiles((a - b)[p].mean(1), 0.05, 0.95), "90 %"),
+        ("90 per cent", lambda a, b, p: quantiles((a - b)[p].mean(1), 0.05, 0.95), "90 % interval"),
         ("the other sign", lambda a, b, p: quantiles((b - a)[p].mean(1)), "b minus a"),
         ("intervals subtracted", lambda a, b, p: quantiles(a[p].mean(1)) - quantiles(b[p].mean(1)), "subtract two intervals"),
         ("a alone", lambda a, b, p: quantiles(a[p].mean(1)), "of a alone"),
