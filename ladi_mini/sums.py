@@ -42,9 +42,7 @@ def verify(path: Path, remedy: str | None = None, preset: str | None = None) -> 
     if not path.is_file():
         stage = path.stem.split("-")[0]  # of one file among several, as well
         size = f" --preset {preset}" if preset else ""
-        own = (
-            f"train it with `ladi-mini train {stage}{size} --out {path.parent}`, or `git checkout` it if it is a shipped file"
-        )
+        own = f"train it with `ladi-mini train {stage}{size} --out {path.parent}`, or `git checkout` it if it is a shipped file"
         raise CheckpointError(f"{path} is missing; {remedy or own}.")
     listed = read_sums(path.parent)
     if path.name not in listed:
