@@ -244,7 +244,9 @@ def command(monkeypatch, tmp_path, *arguments):
     monkeypatch.setattr(checkpoints, "Models", lambda *_: {"clip": build_component(TINY, "clip").eval()})
     monkeypatch.setattr(cli, "get_preset", lambda _: TINY)
     monkeypatch.setattr(cli, "ROOT", tmp_path)
-    monkeypatch.setattr(sys, "argv", ["ladi-mini", "evaluate", "--preset", "nano", "--weights", str(tmp_path), *map(str, arguments)])
+    monkeypatch.setattr(
+        sys, "argv", ["ladi-mini", "evaluate", "--preset", "nano", "--weights", str(tmp_path), *map(str, arguments)]
+    )
     try:
         return cli.main() or 0
     except SystemExit as stop:
