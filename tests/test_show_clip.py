@@ -1,6 +1,5 @@
 """The figures of lesson 1, what is computed for them, and the widget that redraws one."""
 
-import io
 import math
 
 import ipywidgets
@@ -9,8 +8,8 @@ import matplotlib.text
 import pytest
 import torch
 import torch.nn.functional as F
+from drawn import assert_fits_and_speaks, assert_nothing_is_cut_or_hidden, labels_and_titles
 from matplotlib.figure import Figure
-from PIL import Image
 
 from ladi_mini.clip import contrastive_loss
 from ladi_mini.errors import InputError
@@ -77,30 +76,9 @@ def every_figure() -> dict[str, Figure]:
 def test_every_figure_fits_a_notebook_speaks_and_leaves_no_trace():
     settings = dict(matplotlib.rcParams)
     for name, figure in every_figure().items():
-        file = io.BytesIO()
-        figure.savefig(file, dpi=figure.dpi)
-        width, height = Image.open(file).size
-        assert 500 < width <= 900 and 150 < height <= 1000, (name, width, height)
-        assert len(figure.alt) > 80 and "nan" not in figure.alt and "\n" not in figure.alt, name
-        _no_text_is_cut_or_hidden(name, figure)
+        assert_fits_and_speaks(name, figure, (500, 900), (150, 1000), 80)
+        assert_nothing_is_cut_or_hidden(name, figure, labels_and_titles(figure))
     assert dict(matplotlib.rcParams) == settings
-
-
-def _titles(axis) -> list[matplotlib.text.Text]:
-    title = axis.get_title(loc="left")
-    return [text for text in axis.get_children() if isinstance(text, matplotlib.text.Text) and title and text.get_text() == title]
-
-
-def _no_text_is_cut_or_hidden(name: str, figure: Figure):
-    axes = figure.findobj(matplotlib.axes.Axes)
-    labels = [(axis.xaxis.label, axis.yaxis.label, *_titles(axis)) for axis in axes]
-    boxes = [(text.get_text(), text.get_window_extent()) for axis in labels for text in axis if text.get_text().strip()]
-    page = figure.bbox.padded(1)
-    for number, (text, box) in enumerate(boxes):
-        inside = page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1
-        assert inside, f"{name}: {text!r} runs off the page"
-        for other, second in boxes[:number]:
-            assert not box.overlaps(second), f"{name}: {text!r} and {other!r} lie on each other"
 
 
 def test_alt_text_of_the_gradient_says_that_the_diagonal_rises_and_the_rest_falls():

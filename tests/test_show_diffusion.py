@@ -1,13 +1,11 @@
 """The figures of lesson 4 say what is in the tensors and traces, and the slider shows the step that it stands on."""
 
-import io
-
 import matplotlib
 import numpy as np
 import pytest
 import torch
+from drawn import assert_fits_and_speaks, assert_nothing_is_cut
 from matplotlib.figure import Figure
-from PIL import Image
 
 from ladi_mini import show
 from ladi_mini.diffusion import alphas_cumprod
@@ -71,24 +69,16 @@ def every_figure(trace) -> dict[str, Figure]:
 def test_every_figure_fits_a_notebook_speaks_and_leaves_no_trace(trace):
     settings, before = dict(matplotlib.rcParams), trace.latents[0].clone()
     for name, figure in every_figure(trace).items():
-        file = io.BytesIO()
-        figure.savefig(file, dpi=figure.dpi)
-        width, height = Image.open(file).size
-        assert 400 < width <= 900 and 150 < height <= 1100, name
-        assert len(figure.alt) > 30 and "nan" not in figure.alt and "\n" not in figure.alt, name
-        _nothing_is_cut(name, figure)
+        assert_fits_and_speaks(name, figure, (400, 900), (150, 1100), 30)
+        assert_nothing_is_cut(name, figure, _texts(figure), room=2)
     assert dict(matplotlib.rcParams) == settings
     assert torch.equal(before, trace.latents[0])
 
 
-def _nothing_is_cut(name: str, figure: Figure):
-    page = figure.bbox.padded(2)
-    for axis in figure.findobj(matplotlib.axes.Axes):
-        texts = [axis.xaxis.label, axis.yaxis.label, *(t for t in axis.get_children() if isinstance(t, matplotlib.text.Text))]
-        for text in (t for t in texts if t.get_text().strip()):
-            box = text.get_window_extent()
-            inside = page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1
-            assert inside, f"{name}: {text.get_text()!r} runs off the page"
+def _texts(figure: Figure) -> list[matplotlib.text.Text]:
+    axes = figure.findobj(matplotlib.axes.Axes)
+    children = [t for axis in axes for t in (axis.xaxis.label, axis.yaxis.label, *axis.get_children())]
+    return [t for t in children if isinstance(t, matplotlib.text.Text) and t.get_text().strip()]
 
 
 def test_pictures_of_one_shape_are_drawn_in_one_size():

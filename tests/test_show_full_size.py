@@ -1,14 +1,13 @@
 """The figures of lesson 8 say what they are given, and its calculator is exact where the card has measured."""
 
-import io
 import math
 from pathlib import Path
 
 import matplotlib
 import pytest
 import torch
+from drawn import assert_fits_and_speaks, assert_nothing_is_cut
 from matplotlib.figure import Figure
-from PIL import Image
 
 from ladi_mini.cards import read_card
 from ladi_mini.errors import InputError
@@ -62,23 +61,14 @@ def every_figure() -> dict[str, Figure]:
 def test_every_figure_fits_a_notebook_speaks_and_leaves_no_trace():
     settings = dict(matplotlib.rcParams)
     for name, figure in every_figure().items():
-        file = io.BytesIO()
-        figure.savefig(file, dpi=figure.dpi)
-        width, height = Image.open(file).size
-        assert 500 < width <= 960 and 120 < height <= 1000, name
-        assert len(figure.alt) > 80 and "\n" not in figure.alt, name
-        _no_title_is_cut(name, figure)
+        assert_fits_and_speaks(name, figure, (500, 960), (120, 1000), 80)
+        assert_nothing_is_cut(name, figure, _titles_and_labels(figure))
     assert dict(matplotlib.rcParams) == settings
 
 
-def _no_title_is_cut(name: str, figure: Figure):
-    page = figure.bbox.padded(1)
-    for axis in figure.axes:
-        for text in (axis.xaxis.label, axis.yaxis.label, axis._left_title, axis.title):
-            if text.get_text().strip():
-                box = text.get_window_extent()
-                inside = page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1
-                assert inside, f"{name}: {text.get_text()!r} runs off the page"
+def _titles_and_labels(figure: Figure) -> list[matplotlib.text.Text]:
+    texts = [t for axis in figure.axes for t in (axis.xaxis.label, axis.yaxis.label, axis._left_title, axis.title)]
+    return [text for text in texts if text.get_text().strip()]
 
 
 # ---------------------------------------------------------------- the calculator

@@ -1,13 +1,12 @@
 """The figures of lesson 2 say what is in the tensors."""
 
-import io
 import re
 
 import matplotlib
 import pytest
 import torch
+from drawn import assert_fits_and_speaks, assert_nothing_is_cut_or_hidden, labels_and_titles
 from matplotlib.figure import Figure
-from PIL import Image
 
 from ladi_mini import show
 
@@ -48,26 +47,10 @@ def every_figure() -> dict[str, Figure]:
 def test_every_figure_fits_a_notebook_speaks_and_leaves_no_trace():
     settings, before = dict(matplotlib.rcParams), PICTURES.clone()
     for name, figure in every_figure().items():
-        file = io.BytesIO()
-        figure.savefig(file, dpi=figure.dpi)
-        width, height = Image.open(file).size
-        assert 400 < width <= 900 and 120 < height <= 1000, name
-        assert len(figure.alt) > 80 and "nan" not in figure.alt and "\n" not in figure.alt, name
-        _no_text_is_cut_or_hidden(name, figure)
+        assert_fits_and_speaks(name, figure, (400, 900), (120, 1000), 80)
+        assert_nothing_is_cut_or_hidden(name, figure, labels_and_titles(figure))
     assert dict(matplotlib.rcParams) == settings
     assert torch.equal(before, PICTURES)
-
-
-def _no_text_is_cut_or_hidden(name: str, figure: Figure):
-    axes = figure.findobj(matplotlib.axes.Axes)
-    texts = [text for axis in axes for text in (axis.xaxis.label, axis.yaxis.label, axis._left_title)]
-    boxes = [(text.get_text(), text.get_window_extent()) for text in texts if text.get_text().strip()]
-    page = figure.bbox.padded(1)
-    for number, (text, box) in enumerate(boxes):
-        inside = page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1
-        assert inside, f"{name}: {text!r} runs off the page"
-        for other, second in boxes[:number]:
-            assert not box.overlaps(second), f"{name}: {text!r} and {other!r} lie on each other"
 
 
 def test_the_table_shows_the_rows_in_the_order_of_the_sentence():

@@ -1,12 +1,10 @@
 """show.metrics: damages do what they say, figures are legible and speak, and the laboratory is a shell over one of them."""
 
-import io
-
 import matplotlib
 import pytest
 import torch
+from drawn import assert_fits_and_speaks, assert_nothing_is_cut_or_hidden, every_text
 from matplotlib.figure import Figure
-from PIL import Image
 
 from ladi_mini.errors import InputError
 from ladi_mini.evaluation.metrics import psnr, ssim
@@ -135,27 +133,9 @@ def every_figure(people, batch) -> dict[str, Figure]:
 def test_every_figure_fits_a_notebook_speaks_and_leaves_no_trace(people, batch):
     settings = dict(matplotlib.rcParams)
     for name, figure in every_figure(people, batch).items():
-        file = io.BytesIO()
-        figure.savefig(file, dpi=figure.dpi)
-        width, height = Image.open(file).size
-        assert 500 < width <= 900 and 120 < height <= 1400, name
-        assert len(figure.alt) > 60 and "nan" not in figure.alt and "\n" not in figure.alt, name
-        _no_text_is_cut_or_hidden(name, figure)
+        assert_fits_and_speaks(name, figure, (500, 900), (120, 1400), 60)
+        assert_nothing_is_cut_or_hidden(name, figure, every_text(figure))
     assert dict(matplotlib.rcParams) == settings
-
-
-def _no_text_is_cut_or_hidden(name: str, figure: Figure):
-    texts = [text for text in figure.findobj(matplotlib.text.Text) if text.get_text().strip() and text.get_visible()]
-    ticks = {
-        label for axis in figure.findobj(matplotlib.axes.Axes) for label in (*axis.get_xticklabels(), *axis.get_yticklabels())
-    }
-    boxes = [(text.get_text(), text.get_window_extent()) for text in texts if text not in ticks]
-    page = figure.bbox.padded(1)
-    for number, (text, box) in enumerate(boxes):
-        inside = page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1
-        assert inside, f"{name}: {text!r} runs off the page"
-        for other, second in boxes[:number]:
-            assert not box.overlaps(second), f"{name}: {text!r} and {other!r} lie on each other"
 
 
 def test_numbers_of_a_figure_are_in_its_words(batch):

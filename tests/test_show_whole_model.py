@@ -1,13 +1,11 @@
 """The figures of lessons 0 and 6 say what is in the tensors; mixing, knobs, scrubber and fitting room do as they are told."""
 
-import io
-
 import matplotlib
 import pytest
 import tiny
 import torch
+from drawn import assert_fits_and_speaks, assert_nothing_is_cut_or_hidden, every_text
 from matplotlib.figure import Figure
-from PIL import Image
 
 from ladi_mini.errors import InputError
 from ladi_mini.evaluation.predecessor import Rendering
@@ -69,27 +67,9 @@ def every_figure(pipe, rack, trace) -> dict[str, Figure]:
 def test_every_figure_fits_a_notebook_speaks_and_leaves_no_trace(pipe, rack, trace):
     settings = dict(matplotlib.rcParams)
     for name, figure in every_figure(pipe, rack, trace).items():
-        file = io.BytesIO()
-        figure.savefig(file, dpi=figure.dpi)
-        width, height = Image.open(file).size
-        assert 300 < width <= 900 and 120 < height <= 1000, (name, width, height)
-        assert len(figure.alt) > 60 and "nan" not in figure.alt and "\n" not in figure.alt, name
-        _no_text_is_cut_or_hidden(name, figure)
+        assert_fits_and_speaks(name, figure, (300, 900), (120, 1000), 60)
+        assert_nothing_is_cut_or_hidden(name, figure, every_text(figure), room=2)
     assert dict(matplotlib.rcParams) == settings
-
-
-def _no_text_is_cut_or_hidden(name: str, figure: Figure):
-    texts = [text for text in figure.findobj(matplotlib.text.Text) if text.get_text().strip() and text.get_visible()]
-    ticks = {
-        label for axis in figure.findobj(matplotlib.axes.Axes) for label in (*axis.get_xticklabels(), *axis.get_yticklabels())
-    }
-    boxes = [(text.get_text(), text.get_window_extent()) for text in texts if text not in ticks]
-    page = figure.bbox.padded(2)
-    for number, (text, box) in enumerate(boxes):
-        inside = page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1
-        assert inside, f"{name}: {text!r} runs off the page"
-        for other, second in boxes[:number]:
-            assert not box.overlaps(second), f"{name}: {text!r} and {other!r} lie on each other"
 
 
 # ---------------------------------------------------------------- any person, any garment
