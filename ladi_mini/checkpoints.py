@@ -11,7 +11,6 @@ Choices made here
 """
 
 import os
-import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -91,8 +90,8 @@ def save_stage(
         beside.chmod(0o644)
     for beside, path in zip(besides, paths, strict=True):
         beside.replace(path)
-    for old in set(_files_of(folder, stage)) - set(paths):  # there were more or fewer files before
-        old.unlink()
+    for old in {folder / f"{stage}.safetensors", *_parts(folder, stage)} - set(paths):  # there were more or fewer files before
+        old.unlink(missing_ok=True)
     if card is not None:
         write_card(folder / "cards" / f"{stage}.json", card)
     write_sums(folder)
@@ -114,16 +113,15 @@ def shards(tensors: dict[str, torch.Tensor], limit: int) -> list[dict[str, torch
 
 def stage_files(folder: Path, stage: str) -> list[Path]:
     """The files that hold the weights of `stage`, whether they are there or not: one, or as many as the first one's name says."""
-    found = _files_of(folder, stage)
-    if not found or found[0].stem == stage:
-        return [Path(folder) / f"{stage}.safetensors"]
-    count = int(found[0].stem[-5:])
+    whole, parts = Path(folder) / f"{stage}.safetensors", _parts(folder, stage)
+    if whole.exists() or not parts:
+        return [whole]
+    count = int(parts[0].stem[-5:])
     return [Path(folder) / f"{stage}-{i:05d}-of-{count:05d}.safetensors" for i in range(1, count + 1)]
 
 
-def _files_of(folder: Path, stage: str) -> list[Path]:
-    pattern = re.compile(rf"{re.escape(stage)}(-\d{{5}}-of-\d{{5}})?\.safetensors")
-    return sorted((path for path in Path(folder).glob(f"{stage}*.safetensors") if pattern.fullmatch(path.name)), reverse=True)
+def _parts(folder: Path, stage: str) -> list[Path]:
+    return sorted(Path(folder).glob(f"{stage}-?????-of-?????.safetensors"))
 
 
 def load_stage(folder: Path, preset: Preset, stage: str) -> dict[str, torch.nn.Module]:
