@@ -18,7 +18,6 @@ from scipy.interpolate import RBFInterpolator
 from ladi_mini import show
 from ladi_mini.errors import InputError
 from ladi_mini.sample import collate
-from ladi_mini.show import warping as figures
 from ladi_mini.show import widgets
 from ladi_mini.wardrobe import Wardrobe
 from ladi_mini.warping import identity_grid, regular_points, tps_grid, warp
@@ -191,7 +190,7 @@ def test_alt_text_says_which_way_the_pixels_move(samples, sign, way):
 
 def test_a_figure_without_a_picture_is_refused():
     with pytest.raises(ValueError, match="at least one picture"):
-        figures.panel_figure([[show.Panel(None, "empty")]], "nothing")
+        show.panel_figure([[show.Panel(None, "empty")]], "nothing")
 
 
 # ---------------------------------------------------------------- the spline behind the pins

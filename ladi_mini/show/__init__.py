@@ -32,6 +32,7 @@ from ladi_mini.show.inversion import (
     word_figure,
     words_figure,
 )
+from ladi_mini.show.panels import panel_figure
 from ladi_mini.show.pictures import (
     error_image,
     heat_image,
@@ -64,7 +65,6 @@ from ladi_mini.show.warping import (
     kernel_figure,
     open_body,
     padding_figure,
-    panel_figure,
     paste_figure,
     print_region,
     ranking,

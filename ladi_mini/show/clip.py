@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
+from ladi_mini.show.panels import WIDTH, described, draw_panel, in_our_look, panel_figure
 from ladi_mini.show.pictures import to_image
 from ladi_mini.show.sheets import Panel
 from ladi_mini.show.style import (
@@ -36,7 +37,6 @@ from ladi_mini.show.style import (
     VERMILLION,
     new_figure,
 )
-from ladi_mini.show.warping import WIDTH, described, draw_panel, in_our_look, panel_figure
 
 DASHES = (0, (4, 3))
 LINE = 0.19  # inches of one line of text

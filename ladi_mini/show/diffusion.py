@@ -21,36 +21,15 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from PIL import Image
 
 from ladi_mini.pipeline import TryOnTrace
+from ladi_mini.show.panels import WIDTH, crop, described, draw_panel, in_our_look, panel_rows, square_around
 from ladi_mini.show.pictures import error_image, latent_colours, latent_image, shown_size, to_image
 from ladi_mini.show.sheets import ERROR_HIGH, Panel
-from ladi_mini.show.style import BLUE, DIVERGING, HAIRLINE, INK, MUTED, PALETTE, PAPER, SEQUENTIAL, VERMILLION, new_figure
-from ladi_mini.show.warping import LINE, WIDTH, _crop, _square, described, draw_panel, in_our_look
+from ladi_mini.show.style import BLUE, DIVERGING, HAIRLINE, MUTED, PALETTE, PAPER, SEQUENTIAL, VERMILLION, new_figure
 
 MARKS = "os^Dv"
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)), "-")
 
 # ---------------------------------------------------------------- pictures in rows and columns
-
-
-@in_our_look
-def panel_rows(rows: Sequence[Sequence[Panel]], alt: str, labels: Sequence[str] = (), width: float = WIDTH) -> Figure:
-    """Rows of pictures, each with a bold title above and a grey note below; `labels` name the rows at their left.
-
-    All pictures of a row have one height, and rows of pictures of one shape are equally high.
-    """
-    columns = max(map(len, rows))
-    cell = (width - (0.28 if labels else 0)) / columns - 0.07
-    tall = [cell * max(p.picture.height / p.picture.width for p in row if p.picture) for row in rows]
-    text = [any(p.title for p in row) + any(p.note for p in row) for row in rows]
-    figure = Figure(figsize=(width, sum(tall) + LINE * sum(text) + 0.08 * len(rows)), layout="constrained", facecolor=PAPER)
-    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0, hspace=0)
-    axes = figure.subplots(len(rows), columns, squeeze=False, height_ratios=tall)
-    for number, row in enumerate(rows):
-        for axis, panel in zip(axes[number], [*row, *[Panel(None, "")] * (columns - len(row))], strict=True):
-            draw_panel(axis, panel)
-        if labels:
-            axes[number, 0].set_ylabel(labels[number], fontweight="bold", color=INK)
-    return described(figure, alt)
 
 
 def pictures_figure(
@@ -86,7 +65,7 @@ def codes_figure(
     """One picture (3, H, W) through several codes, a column a code: whole, then close up around each region (1, H, W)."""
     rows = [[Panel(to_image(picture), title) for title, picture in pictures.items()]]
     for region in regions.values():
-        rows.append([Panel(_crop(picture, _square(region[0], 0.15)), "") for picture in pictures.values()])
+        rows.append([Panel(crop(picture, square_around(region[0], 0.15)), "") for picture in pictures.values()])
     for panel, title in zip(rows[-1], pictures, strict=True):
         panel.note = notes.get(title, "")
     told = "; ".join(f"{title}: {' '.join(note.split())}" for title, note in notes.items())

@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
+from ladi_mini.show.panels import WIDTH, described, draw_panel, in_our_look, panel_figure
 from ladi_mini.show.pictures import error_image, heat_image, latent_image, to_image
 from ladi_mini.show.sheets import Panel
 from ladi_mini.show.style import (
@@ -35,7 +36,6 @@ from ladi_mini.show.style import (
     new_figure,
     rgb,
 )
-from ladi_mini.show.warping import WIDTH, described, draw_panel, in_our_look, panel_figure
 
 CLOSE_UP = 256  # pixels: the height of a window cut out of a picture, as shown
 LOOKS = (  # colour and mark of a method, in the order in which they are given

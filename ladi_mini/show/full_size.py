@@ -16,10 +16,10 @@ import torch
 from matplotlib.figure import Figure
 
 from ladi_mini.errors import InputError
+from ladi_mini.show.panels import WIDTH, described, in_our_look, panel_figure
 from ladi_mini.show.pictures import to_image
 from ladi_mini.show.sheets import Panel
 from ladi_mini.show.style import BLUE, GREEN, HAIRLINE, INK, MIST, MUTED, ORANGE, PAPER, PURPLE, SKY, VERMILLION, new_figure
-from ladi_mini.show.warping import WIDTH, described, in_our_look, panel_figure
 
 GIB = 2**30
 KINDS = {  # of an operation of the denoiser, by PyTorch's name for it

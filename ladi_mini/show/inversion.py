@@ -17,10 +17,10 @@ from PIL import Image
 
 from ladi_mini.evaluation.colour import srgb_to_lab
 from ladi_mini.evaluation.metrics import bootstrap
+from ladi_mini.show.panels import WIDTH, described, draw_panel, in_our_look, panel_figure
 from ladi_mini.show.pictures import heat_image, to_image
 from ladi_mini.show.sheets import Panel
 from ladi_mini.show.style import BLUE, DIVERGING, GREEN, HAIRLINE, INK, MUTED, ORANGE, PALETTE, PAPER, VERMILLION, new_figure
-from ladi_mini.show.warping import WIDTH, described, draw_panel, in_our_look, panel_figure
 
 DASHES = (0, (4, 3))
 

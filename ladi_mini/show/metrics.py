@@ -19,10 +19,10 @@ from matplotlib.patches import Ellipse
 from ladi_mini.errors import InputError
 from ladi_mini.evaluation.prints import Prints, cells
 from ladi_mini.show.emasc import LOOKS
+from ladi_mini.show.panels import WIDTH, described, draw_panel, in_our_look, panel_figure
 from ladi_mini.show.pictures import heat_image, to_image
 from ladi_mini.show.sheets import Panel
 from ladi_mini.show.style import BLUE, HAIRLINE, INK, MUTED, PAPER, VERMILLION, new_figure
-from ladi_mini.show.warping import WIDTH, described, draw_panel, in_our_look, panel_figure
 
 Measure = Callable[[torch.Tensor], torch.Tensor]  # (B, 3, H, W) in [-1, 1] -> (B,), 0 for the true picture
 

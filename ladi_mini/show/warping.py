@@ -8,9 +8,8 @@ Choices made here
 - Distances are pixels of the garment's picture, on one scale within a figure.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import wraps
 
 import matplotlib
 import numpy as np
@@ -20,6 +19,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from ladi_mini.sample import TryOnBatch, TryOnSample
+from ladi_mini.show.panels import WIDTH, crop, described, draw_panel, in_our_look, panel_figure, square_around
 from ladi_mini.show.pictures import heat_image, mesh_on_garment, pose_image, to_image
 from ladi_mini.show.sheets import Panel
 from ladi_mini.show.style import (
@@ -31,7 +31,6 @@ from ladi_mini.show.style import (
     MUTED,
     ORANGE,
     PAPER,
-    RC,
     SEQUENTIAL,
     VERMILLION,
     new_figure,
@@ -39,69 +38,7 @@ from ladi_mini.show.style import (
 )
 from ladi_mini.warping import CONSTRAINT_TERMS, end_point_error, identity_grid, second_order_constraint, warp
 
-WIDTH = 8.2  # inches
-LINE = 0.2  # inches of one line of text
-DPI = 100
-
 # ---------------------------------------------------------------- what the figures are made of
-
-
-def in_our_look(make: Callable[..., Figure]) -> Callable[..., Figure]:
-    """The function, run in the look of `style`: matplotlib reads most settings when a title is set, not when a figure is made."""
-
-    @wraps(make)
-    def made(*args, **kwargs) -> Figure:
-        with matplotlib.rc_context(RC):
-            return make(*args, **kwargs)
-
-    return made
-
-
-def described(figure: Figure, alt: str) -> Figure:
-    """The figure at its size on the page, with its words in `figure.alt`."""
-    figure.set_dpi(DPI)
-    figure.alt = alt
-    return figure
-
-
-@in_our_look
-def panel_figure(rows: Sequence[Sequence[Panel]], alt: str, labels: Sequence[str] = (), width: float = WIDTH) -> Figure:
-    """Pictures in rows, each with a bold title above and a grey note below; `labels` name the rows at their left.
-
-    A panel without a picture is an empty place. Raises `ValueError` without a picture.
-    """
-    columns = max(map(len, rows), default=0)
-    pictures = [panel.picture for row in rows for panel in row if panel.picture is not None]
-    if not pictures:
-        raise ValueError("a figure of panels needs at least one picture")
-    cell = (width - (0.3 if labels else 0)) / columns - 0.12
-    heights = []
-    for row in rows:
-        tall = max((p.picture.height / p.picture.width for p in row if p.picture is not None), default=1)
-        text = any(p.title for p in row) + max(p.note.count("\n") + 1 if p.note else 0 for p in row)
-        heights.append(cell * tall + LINE * text + 0.14)
-    figure = Figure(figsize=(width, sum(heights) + 0.06), layout="constrained", facecolor=PAPER)
-    axes = figure.subplots(len(rows), columns, squeeze=False, height_ratios=heights)
-    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0, hspace=0)
-    for number, row in enumerate(rows):
-        for axis, panel in zip(axes[number], [*row, *[Panel(None, "")] * (columns - len(row))], strict=True):
-            draw_panel(axis, panel)
-        if labels:
-            axes[number, 0].set_ylabel(labels[number], fontweight="bold", color=INK)
-    return described(figure, alt)
-
-
-def draw_panel(axis: Axes, panel: Panel):
-    """A picture on `axis` without ticks; an empty place where there is none."""
-    axis.set_anchor("N")
-    axis.set_xticks([])
-    axis.set_yticks([])
-    for spine in axis.spines.values():
-        spine.set(visible=panel.picture is not None, color=HAIRLINE)
-    if panel.picture is not None:
-        axis.imshow(panel.picture)
-    axis.set_title(panel.title, pad=4)
-    axis.set_xlabel(panel.note, color=MUTED, loc="left", labelpad=3)
 
 
 def open_body(sample: TryOnSample) -> torch.Tensor:
@@ -561,9 +498,9 @@ def ranking_figure(
             blank = torch.ones_like(batch.garment[place])
             predicted = wear(blank, batch.garment[place], batch.garment_mask[place], grids[place])
             worn = torch.where(batch.warp_visible[place].bool(), batch.warped_garment[place], blank)
-            box, error = _square(batch.warp_visible[place, 0], 0.2), float(errors[number])
-            row.append(Panel(_crop(predicted, box), "" if rows else name, f"{error:.1f} px"))
-            row.append(Panel(_crop(worn, box), "" if rows else "truth", f"no. {number}"))
+            box, error = square_around(batch.warp_visible[place, 0], 0.2), float(errors[number])
+            row.append(Panel(crop(predicted, box), "" if rows else name, f"{error:.1f} px"))
+            row.append(Panel(crop(worn, box), "" if rows else "truth", f"no. {number}"))
             told.append(f"{_words(category)}, {name}: {error:.1f} px")
             place += 1
         rows.append(row)
@@ -627,8 +564,8 @@ def refinement_figure(batch: TryOnBatch, warped: torch.Tensor, refined: torch.Te
     for number, i in enumerate(indices):
         pictures = warped[i], refined[i].clamp(-1, 1), batch.warped_garment[i]
         titles = ("warped", "refined", "truly worn", "letters: warped", "refined", "truly worn") if number == 0 else ("",) * 6
-        boxes = _square(batch.warp_visible[i, 0], 0.06), _square(regions[i, 0])
-        whole, crops = ([_crop(picture, box) for picture in pictures] for box in boxes)
+        boxes = square_around(batch.warp_visible[i, 0], 0.06), square_around(regions[i, 0])
+        whole, crops = ([crop(picture, box) for picture in pictures] for box in boxes)
         notes = (f"“{batch.print_text[i]}”", "", "", "", "", "")
         rows.append([Panel(*parts) for parts in zip([*whole, *crops], titles, notes, strict=True)])
     texts = ", ".join(f"“{batch.print_text[i]}”" for i in indices)
@@ -636,25 +573,6 @@ def refinement_figure(batch: TryOnBatch, warped: torch.Tensor, refined: torch.Te
         rows,
         f"Garments with printed letters ({texts}): warped, refined and truly worn, first whole, then the letters close up.",
     )
-
-
-def _square(region: torch.Tensor, margin: float = 0.0) -> tuple[int, int, int, int]:
-    """The square (left, top, right, bottom) around a region (H, W), wider by `margin`, as far as the picture reaches."""
-    rows, columns = region.any(1).nonzero()[:, 0], region.any(0).nonzero()[:, 0]
-    if not len(rows):
-        return 0, 0, min(region.shape), min(region.shape)
-    side = max(int(rows[-1] - rows[0]), int(columns[-1] - columns[0])) + 1
-    side = min(round(side * (1 + 2 * margin)), *region.shape)
-    left, top = (
-        min(max((int(ends[0]) + int(ends[-1]) + 1 - side) // 2, 0), size - side)
-        for ends, size in ((columns, region.shape[1]), (rows, region.shape[0]))
-    )
-    return left, top, left + side, top + side
-
-
-def _crop(image: torch.Tensor, box: tuple[int, int, int, int]) -> Image.Image:
-    """A square of an image (3, H, W), 256 pixels wide."""
-    return to_image(image, None).crop(box).resize((256, 256), Image.Resampling.NEAREST)
 
 
 @in_our_look

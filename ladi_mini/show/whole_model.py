@@ -24,7 +24,7 @@ from ladi_mini.evaluation.predecessor import Rendering
 from ladi_mini.pipeline import TryOnPipeline, TryOnTrace
 from ladi_mini.presets import POSE_CHANNELS
 from ladi_mini.sample import TryOnBatch, TryOnSample
-from ladi_mini.show.diffusion import panel_rows
+from ladi_mini.show.panels import WIDTH, described, draw_panel, in_our_look, panel_rows
 from ladi_mini.show.pictures import heat_image, latent_colours, latent_image, mask_image, mesh_on_body, pose_image, to_image
 from ladi_mini.show.sheets import Panel
 from ladi_mini.show.style import (
@@ -41,7 +41,6 @@ from ladi_mini.show.style import (
     VERMILLION,
     new_figure,
 )
-from ladi_mini.show.warping import WIDTH, described, draw_panel, in_our_look
 
 SCHEDULERS = {
     "DDIM": "DDIMScheduler",

@@ -33,10 +33,11 @@ from ladi_mini.show.diffusion import step_figure
 from ladi_mini.show.emasc import split_picture
 from ladi_mini.show.full_size import PATHS, budget_figure
 from ladi_mini.show.metrics import DAMAGES, damage_figure
+from ladi_mini.show.panels import panel_figure
 from ladi_mini.show.pictures import to_image
 from ladi_mini.show.sheets import Panel
 from ladi_mini.show.style import INK, ORANGE, rgb
-from ladi_mini.show.warping import open_body, panel_figure, sample_error
+from ladi_mini.show.warping import open_body, sample_error
 from ladi_mini.show.whole_model import SCHEDULERS, Knobs, Moment, fitting_figure, mixed, moment_figure, try_on
 from ladi_mini.warping import identity_grid, warp
 
