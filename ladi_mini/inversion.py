@@ -49,6 +49,13 @@ def caption_prompts(captions: Sequence[str]) -> list[str]:
     return [f"{PROMPT} {caption}" for caption in captions]
 
 
+def plain_sentences(text: str, categories: Sequence[str], captions: Sequence[str]) -> list[str]:
+    """The sentences without pseudo-words of kind `text`: "caption", "category" or "empty", one a garment."""
+    if text == "caption":
+        return caption_prompts(captions)
+    return prompts(categories, 0) if text == "category" else [""] * len(categories)
+
+
 def placeholder_id(tokenizer: PreTrainedTokenizerBase) -> int:
     """The id that a lone $ gets in a sentence; 259 with CLIP's own tokenizer."""
     (token,) = tokenizer(PLACEHOLDER, add_special_tokens=False).input_ids

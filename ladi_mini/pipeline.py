@@ -28,7 +28,7 @@ from ladi_mini.clip import clip_pixels, tokenize
 from ladi_mini.diffusion import Conditions, denoise, drop_garment, static_channels
 from ladi_mini.emasc import Emasc, decode_with_skips, encode_with_taps
 from ladi_mini.fast import settle
-from ladi_mini.inversion import InversionAdapter, caption_prompts, encode_prompt, placeholder_id, prompts
+from ladi_mini.inversion import InversionAdapter, encode_prompt, placeholder_id, plain_sentences, prompts
 from ladi_mini.sample import TryOnBatch, TryOnSample, collate
 from ladi_mini.warping import RefinementNetwork, WarpingNetwork, warp
 
@@ -217,9 +217,7 @@ class TryOnPipeline(DiffusionPipeline):
         """(B, L, D) hidden states of the prompts of kind `text`; "words" are put in the place of the prompt's placeholders."""
         if text == "words":
             return self._encode(prompts(batch.category, self.inversion_adapter.config.words), words)
-        if text == "caption":
-            return self._encode(caption_prompts(batch.caption))
-        return self._encode(prompts(batch.category, 0) if text == "category" else [""] * len(batch))
+        return self._encode(plain_sentences(text, batch.category, batch.caption))
 
     def encode_picture(self, image: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Scaled latents (B, z, h, w) of `image` (B, 3, H, W), the posterior's mode, and the features on the way for EMASC."""

@@ -89,6 +89,7 @@ class Preset:
     train_samples: int
     validation_samples: int
     stages: dict[str, StageConfig]
+    train_unpaired: bool = False  # people of the training data wear another garment, see `training.stage.repainted`
     # noise schedule (Stable Diffusion's) and sampling
     train_timesteps: int = 1000
     beta_start: float = 0.00085
@@ -202,18 +203,21 @@ MINI = Preset(
     warp_height=256,
     warp_width=192,
     warp_channels=(32, 64, 96, 128),
-    warp_regression=(192, 128, 96, 64),
+    warp_regression=(224, 160, 112, 64),
     warp_points=5,
     refinement_channels=12,
     train_samples=24_000,
     validation_samples=512,
+    train_unpaired=True,
     stages={
         "clip": StageConfig(steps=2500, batch_size=512, learning_rate=1e-3),
         "autoencoder": StageConfig(
             steps=16_000, batch_size=48, learning_rate=1.5e-3, warmup=300, beta2=0.99, weights=AUTOENCODER
         ),
         "emasc": StageConfig(steps=2500, batch_size=32, learning_rate=1e-3, weights=EDGES),
-        "warping": StageConfig(steps=7_700, batch_size=64, learning_rate=5e-4, weights={"constraint": 0.001, "grid": 1.0}),
+        "warping": StageConfig(
+            steps=14_000, batch_size=192, learning_rate=1e-3, warmup=300, weights={"constraint": 0.001, "grid": 10.0}
+        ),
         "refinement": StageConfig(steps=2400, batch_size=64, learning_rate=1e-3, weights=EDGES),
         "inpainting": StageConfig(steps=4300, batch_size=256, learning_rate=1e-3),
         "inversion": StageConfig(steps=900, batch_size=256, learning_rate=5e-4),

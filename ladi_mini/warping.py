@@ -21,6 +21,8 @@ Choices made here
   itself. Parameter names and shapes are those of their files in both conventions.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from math import isqrt
@@ -86,6 +88,18 @@ def _spline(height: int, width: int, points: int, extent: float, dtype: torch.dt
         return tuple(part.to(dtype).to(device) for part in spline)
 
 
+@contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """Products in the precision of their inputs: TF32 would move a pixel of a far-stretched spline by a fifth of a pixel."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 def tps_grid(control_points: torch.Tensor, height: int, width: int, extent: float = EXTENT) -> torch.Tensor:
     """The thin-plate spline that takes the regular points to `control_points`, at every pixel of a height x width picture.
 
@@ -97,7 +111,7 @@ def tps_grid(control_points: torch.Tensor, height: int, width: int, extent: floa
         raise ValueError(f"control_points has {control_points.shape[1]} points, expected a square number such as 25 (5 x 5)")
     dtype = torch.promote_types(control_points.dtype, torch.float32)
     identity, regular, influence = _spline(height, width, side, extent, dtype, control_points.device)
-    with torch.autocast(control_points.device.type, enabled=False):
+    with full_precision(control_points.device):
         displacement = influence @ (control_points.to(dtype) - regular)  # (B, H*W, 2)
     return identity + displacement.unflatten(1, (height, width))
 

@@ -123,6 +123,33 @@ def test_fine_tuned_weights_take_the_place_of_swapped_ones(pipe, tmp_path):
     assert painted["text-caption"].how == m.TUNED
 
 
+def test_what_was_fine_tuned_is_compared_with_what_was_trained_as_briefly(pipe, tmp_path, monkeypatch):
+    def tuned(name, seed):
+        parts = {part: noisy(build_component(TINY, part), seed + i) for i, part in enumerate(("unet", "inversion_adapter"))}
+        save_stage(tmp_path / name, TINY, "tryon", parts)
+
+    tuned("text-empty", 20)
+    with pytest.raises(InputError, match="no folder control"):
+        study(pipe, TINY, "text", samples=4, finetuned=tmp_path)
+    tuned("control", 30)
+    card = study(pipe, TINY, "text", samples=4, batch_size=4, finetuned=tmp_path)
+    rows = {row["name"]: row for row in card["rows"]}
+    assert rows["text-empty"]["against"] == "control" and rows["text-category"]["against"] == "base"
+    assert rows["control"]["how"] == m.TUNED and rows["control"]["against"] == "base"
+    for name, against in (("text-empty", "control"), ("text-category", "base"), ("control", "base")):
+        means = [card["scores"]["psnr"][n]["mean"] for n in (name, against)]
+        assert card["difference_to_base"]["psnr"][name]["mean"] == pytest.approx(means[0] - means[1], abs=2e-3)
+    assert study(pipe, TINY, "pose", samples=4, finetuned=tmp_path)["rows"][-1]["name"] != "control"  # nothing there needs it
+
+
+def test_a_retrieved_caption_is_read_by_the_weights_that_learned_captions(pipe, clip, tmp_path):
+    parts = {part: noisy(build_component(TINY, part), seed) for seed, part in ((6, "unet"), (7, "inversion_adapter"))}
+    save_stage(tmp_path / "text-caption", TINY, "tryon", parts)
+    variants = m.study_variants(pipe, TINY, ("text",), clip, tmp_path)[0]
+    assert variants["text-retrieved"].parts == variants["text-caption"].parts
+    assert variants["text-retrieved"].how == m.TUNED and variants["text-retrieved"].change is not None
+
+
 def test_a_folder_that_belongs_to_no_variant_is_refused(pipe, tmp_path):
     save_stage(tmp_path / "emasc-lineer", TINY, "emasc", {"emasc": build_emasc(TINY)})
     with pytest.raises(InputError, match="emasc-lineer belongs to no variant"):

@@ -15,11 +15,13 @@ from tiny import TINY, noisy
 
 from ladi_mini.cards import read_card
 from ladi_mini.checkpoints import SHARD, STAGE_COMPONENTS, Models, build_component, load_pipeline, save_stage, shards
+from ladi_mini.errors import InputError
 from ladi_mini.presets import NANO, STAGES, StageConfig
 from ladi_mini.training import STAGE_CLASSES, Interrupted, train, train_stage
 from ladi_mini.training.average import Average
 from ladi_mini.training.loop import batch_indices, learning_rate
-from ladi_mini.training.stage import rows
+from ladi_mini.training.stage import decibels, repainted, rows, settle_statistics
+from ladi_mini.training.variants import VARIANTS, train_variants
 from ladi_mini.wardrobe import packed
 
 
@@ -92,6 +94,81 @@ def test_dropping_every_condition_makes_the_try_on_loss_blind_to_the_garment(fol
     assert torch.equal(stage(blind)["loss"], stage(other)["loss"])
     kept = {k: torch.zeros_like(v) for k, v in drops.items()}
     assert not torch.equal(stage(batch | kept)["loss"], stage(other | kept)["loss"])
+
+
+def test_what_is_to_be_painted_is_the_target_inside_the_mask_and_the_person_around_it():
+    other = packed("train", 6, TINY.height, TINY.width, unpaired=True).batch(range(6))
+    inside = other.inpaint_mask.bool().expand_as(other.person)
+    assert not torch.equal(other.person[inside], other.target[inside])  # so that the choice matters
+    assert torch.equal(repainted(other)[inside], other.target[inside])
+    assert torch.equal(repainted(other)[~inside], other.person[~inside])
+    own = packed("train", 6, TINY.height, TINY.width).batch(range(6))
+    assert torch.equal(repainted(own), own.person)
+
+
+def test_people_of_the_training_data_wear_what_the_preset_says(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr("ladi_mini.training.stages.packed", lambda *a, **k: seen.append(k["unpaired"]) or packed(*a, **k))
+    for unpaired in (False, True):
+        train(("clip",), TINY.with_(train_unpaired=unpaired), tmp_path / str(unpaired), progress=False)
+    assert seen == [False, False, True, True]
+
+
+@pytest.mark.parametrize("name", ["warping", "refinement"])
+def test_running_statistics_are_those_of_the_averaged_weights(name, folder, data):
+    stage = noisy(make(name, folder), 3)
+    table = stage.table(data)
+    norm = next(module for module in stage.modules() if isinstance(module, torch.nn.BatchNorm2d))
+    seen = []
+    hook = norm.register_forward_hook(lambda module, given, _: seen.append(given[0].detach()))
+    settle_statistics(stage, table, batches=2)
+    hook.remove()
+    size = stage.config.batch_size
+    assert [len(x) for x in seen[:2]] == [size, size]
+    expected = torch.stack([x.mean((0, 2, 3)) for x in seen[:2]]).mean(0)
+    assert torch.allclose(norm.running_mean, expected, atol=1e-5) and norm.momentum == 0.1
+    assert not any(module.training for module in stage.modules() if isinstance(module, torch.nn.BatchNorm2d))
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_variant_trains_on_what_its_name_says(name, folder, data):
+    make_stage, switches = VARIANTS[name]
+    stage = noisy(make_stage(TINY, Models(TINY, folder), **switches), 2)
+    table = stage.table(data)
+    batch = stage.draw(rows(table, range(4)), torch.Generator().manual_seed(0))
+    batch |= {k: torch.zeros_like(v) for k, v in batch.items() if k.startswith("drop_")}
+
+    def matters(*columns) -> bool:
+        other = batch | {k: batch[k].flip(0) for k in columns if k in batch}
+        return not torch.allclose(stage(batch)["loss"], stage(other)["loss"], rtol=1e-6)
+
+    if stage.name == "emasc":
+        lines = [module for module in stage.emasc.modules() if isinstance(module, torch.nn.Conv2d)]
+        assert len(lines) == len(stage.emasc.conv) * (1 if name == "emasc-linear" else 2)
+        person, agnostic = stage.pictures(batch)
+        inside = [stage.reconstruct(person, x, batch["inpaint_mask"]) for x in (agnostic, torch.zeros_like(agnostic))]
+        assert decibels((inside[0] - inside[1]).square().mean().item()) < 100  # the skips do something
+        return
+    assert matters("image_hidden", "input_ids", "text") == (name != "text-empty")
+    assert matters("garment_latents") == (name != "garment-none")
+    assert matters("pose") == (name != "pose-none")
+    assert ("image_hidden" in table) == (not name.startswith("text-"))
+
+
+def test_the_garment_of_a_variant_is_the_one_that_the_pipeline_gives(folder, data):
+    pipe, given = load_pipeline(TINY, folder), data.batch(range(3))
+    for garment in ("refined", "tps", "true"):
+        stage = VARIANTS["control"][0](TINY, Models(TINY, folder), garment=garment)
+        with torch.no_grad():
+            assert torch.allclose(stage.worn_garment(given), pipe.warp_garment(given, garment).image, atol=1e-5), garment
+
+
+def test_variants_are_trained_from_one_start_for_the_same_steps(folder, tmp_path):
+    cards = train_variants(("control", "text-caption", "emasc-linear"), TINY, folder, tmp_path, steps=3)
+    assert [card["steps"] for card in cards] == [3, 3, TINY.stages["emasc"].steps]
+    assert [card["variant"] for card in cards] == ["control", "text-caption", "emasc-linear"]
+    with pytest.raises(InputError, match="'text-poem' is no variant; choose from control"):
+        train_variants(("text-poem",), TINY, folder, tmp_path, steps=3)
 
 
 def test_latents_leave_the_autoencoder_stage_with_deviation_one(folder, data):

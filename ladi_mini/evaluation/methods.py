@@ -7,7 +7,8 @@ Choices made here
 - The component study is the paper's (section 4): text, warped garment, pose, EMASC, and beside it guidance, steps, paste-back.
 - "trained": the model was trained with this setting among others (conditions are dropped in training, and guidance, steps and
   paste-back belong to sampling). "swapped in": the setting is new to the weights, so it measures their habit as well as the
-  component. "fine-tuned": other weights that were trained for it, from a folder `NAME/` of stages for each variant.
+  component. "fine-tuned": other weights that were trained for it, from a folder `NAME/` of stages for each variant
+  (`training.variants`), and compared with weights that were trained as briefly from the same start, the "control".
 - The retrieved caption is, of captions of the training split, the one whose CLIP embedding is nearest to the garment's picture.
 """
 
@@ -30,6 +31,7 @@ from ladi_mini.pipeline import TryOnPipeline
 from ladi_mini.presets import Preset
 from ladi_mini.sample import InputError, TryOnBatch
 from ladi_mini.sums import read_tensors, verify
+from ladi_mini.training.variants import CONTROL
 from ladi_mini.wardrobe.captions import caption
 from ladi_mini.wardrobe.dataset import SPLITS
 from ladi_mini.wardrobe.dressing import category_of, garment_of
@@ -114,6 +116,11 @@ class Variant:
     parts: dict[str, nn.Module] = field(default_factory=dict)
     change: Callable[[TryOnBatch], TryOnBatch] | None = None
 
+    @property
+    def against(self) -> str:
+        """What it is compared with: a fine-tuned denoiser with one that was trained as briefly, everything else with the base."""
+        return CONTROL if "unet" in self.parts else "base"
+
 
 GROUPS = ("text", "garment", "pose", "emasc", "guidance", "steps", "paste-back")
 GUIDANCE = (1.0, 1.5, 2.0, 3.0, 5.0, 7.5)
@@ -161,13 +168,33 @@ def study_variants(
         skipped["text-retrieved"] = "skipped: no CLIP with a text projection among the weights"
     else:
         variants["text-retrieved"].change = retrieve_captions(clip, pipe.tokenizer)
-    for name, folder in _folders(finetuned, variants).items():
+    folders = _folders(finetuned, variants)
+    for name, folder in folders.items():
         variants[name] = _tuned(variants[name], name, folder, preset, device)
+    if "text-caption" in folders and "text-retrieved" in variants and "text-retrieved" not in folders:
+        tuned = variants["text-caption"]  # a caption is a caption, whoever says it
+        variants["text-retrieved"] = replace(variants["text-retrieved"], parts=tuned.parts, how=tuned.how)
     if not variants["emasc-linear"].parts:
         del variants["emasc-linear"]
         skipped["emasc-linear"] = "skipped: needs weights of its own, no folder emasc-linear was given"
     kept = {name: variant for name, variant in variants.items() if variant.group in groups}
     return kept, {name: why for name, why in skipped.items() if name.split("-")[0] in groups}
+
+
+def control_variant(preset: Preset, finetuned: Path | None, device: torch.device) -> Variant | None:
+    """The model as it is, trained as briefly as the fine-tuned variants; None where none of those has a denoiser of its own.
+
+    Raises `InputError` where one has, and the control is missing: nothing that was trained for longer is fair to them.
+    """
+    folders = [] if finetuned is None else [path for path in Path(finetuned).iterdir() if stage_files(path, "tryon")[0].is_file()]
+    if not folders:
+        return None
+    folder = Path(finetuned) / CONTROL
+    if folder not in folders:
+        raise InputError(
+            f"{finetuned} has fine-tuned denoisers but no folder {CONTROL}; train it beside them, for the same steps."
+        )
+    return _tuned(Variant(CONTROL, "as it is, trained as briefly as the fine-tuned"), CONTROL, folder, preset, device)
 
 
 def study_methods(pipe: TryOnPipeline, variants: dict[str, Variant], seed: int) -> dict[str, Method]:
@@ -241,6 +268,7 @@ def _folders(finetuned: Path | None, variants: dict[str, Variant]) -> dict[str, 
     if not Path(finetuned).is_dir():
         raise InputError(f"--finetuned is {finetuned}, which is no folder; name one with a folder of weights a variant.")
     found = {path.name: path for path in sorted(Path(finetuned).iterdir()) if path.is_dir() and list(path.glob("*.safetensors"))}
+    found.pop(CONTROL, None)
     strange = sorted(set(found) - set(variants))
     if strange:
         raise InputError(f"{found[strange[0]]} belongs to no variant; name it like one of {', '.join(variants)}.")

@@ -10,8 +10,8 @@ Choices made here
   refinement, for in these systems the composition does the refining.
 - Loss: L1, L1 between hidden states of the shipped CLIP in the place of VGG's features, whose weights are not ours to ship, and
   L1 of the mask to the region where the garment is seen, all with weight 1, as CP-VTON weighs its three.
-- Trained on pairs, scored on whatever the model is scored on. `python -m ladi_mini.evaluation predecessor PRESET [SECONDS]`
-  trains it on the cached samples of the model's own training and leaves it in `data/runs/PRESET/predecessor`.
+- Trained on the model's own training data, scored on whatever the model is scored on. `python -m ladi_mini.evaluation
+  predecessor PRESET [SECONDS]` trains it on the cached samples and leaves it in `data/runs/PRESET/predecessor`.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ from ladi_mini.evaluation.metrics import interval, psnr
 from ladi_mini.evaluation.weights import read_weights, save_weights
 from ladi_mini.presets import POSE_CHANNELS, Preset
 from ladi_mini.sample import TryOnBatch
-from ladi_mini.training.stage import from_bytes, to_bytes
+from ladi_mini.training.stage import from_bytes, repainted, to_bytes
 from ladi_mini.wardrobe import RECIPE_VERSION, packed
 from ladi_mini.warping import DoubleConv, Down, OutConv, Up, warp
 
@@ -124,14 +124,15 @@ def train_predecessor(
     cache: Path | None = None,
     workers: int = 0,
 ) -> dict:
-    """Trains a predecessor on the wardrobe's pairs and writes it into `folder` with its card; returns the card.
+    """Trains a predecessor on the wardrobe and writes it into `folder` with its card; returns the card.
 
-    `weights` holds the frozen matching network and CLIP. `samples` pairs (the preset's if None), the same that the model was
+    `weights` holds the frozen matching network and CLIP. `samples` people (the preset's if None), the same that the model was
     trained on; `budget` seconds of training at most.
     """
     samples = preset.train_samples if samples is None else samples
     models = Models(preset, weights, device)
-    data = packed("train", samples, preset.height, preset.width, seed=seed, cache_dir=cache, workers=workers)
+    sizes = {"height": preset.height, "width": preset.width, "seed": seed, "unpaired": preset.train_unpaired}
+    data = packed("train", samples, **sizes, cache_dir=cache, workers=workers)
     table = _table(models, data, device)
     torch.manual_seed(seed)
     predecessor, encoder = build_predecessor(preset), models["image_encoder"]
@@ -146,9 +147,9 @@ def train_predecessor(
         predecessor, loss_of, samples, batch_size=batch_size, learning_rate=learning_rate, steps=steps, budget=budget, seed=seed,
         device=device, label="predecessor",
     )  # fmt: skip
-    data = packed("validation", validation, preset.height, preset.width, seed=seed, cache_dir=cache, workers=workers)
+    data = packed("validation", validation, **sizes, cache_dir=cache, workers=workers)
     card = {
-        "what": "encoder-decoder with composition mask (VITON, CP-VTON) on pairs of the wardrobe",
+        "what": "encoder-decoder with composition mask (VITON, CP-VTON) on the training data of the model",
         "preset": preset.name,
         "samples": samples,
         "wardrobe": RECIPE_VERSION,
@@ -163,13 +164,13 @@ def train_predecessor(
 
 @torch.no_grad()
 def _table(models: Models, data, device: torch.device | str) -> dict[str, torch.Tensor]:
-    """Pictures as bytes, masks as bits and keypoints of all pairs, on the device."""
+    """Pictures as bytes, masks as bits and keypoints of all samples, on the device."""
     parts: list[dict] = []
     for start in tqdm(range(0, len(data), CHUNK), desc="     warping", leave=False):
         batch = data.batch(range(start, min(start + CHUNK, len(data)))).to(device)
         out = models["warping"](batch.garment, batch.agnostic, batch.pose_map)
         parts.append({
-            "person": to_bytes(batch.person), "inpaint_mask": batch.inpaint_mask.bool(),
+            "person": to_bytes(repainted(batch)), "inpaint_mask": batch.inpaint_mask.bool(),
             "warped": to_bytes(warp(batch.garment, out.grid)),
             "worn": (batch.warped_garment < 1).any(1, keepdim=True),
             "keypoints": batch.keypoints, "keypoint_visible": batch.keypoint_visible,

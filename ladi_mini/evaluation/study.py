@@ -2,14 +2,15 @@
 
 Choices made here
 - One card: every variant on the same unpaired people with the same noise, and the interval of its difference to the base.
-- Each variant says whether the model was trained for it, had it swapped in, or was fine-tuned (`methods`).
+- Each variant says whether the model was trained for it, had it swapped in, or was fine-tuned (`methods`), and in `against` what
+  its differences are differences to: the base, or for a fine-tuned denoiser the control, trained as briefly.
 """
 
 from pathlib import Path
 
 from ladi_mini.cards import circumstances, peak_memory_mb
 from ladi_mini.evaluation.features import clip_features, open_features
-from ladi_mini.evaluation.methods import GROUPS, main_methods, study_methods, study_variants
+from ladi_mini.evaluation.methods import GROUPS, control_variant, main_methods, study_methods, study_variants
 from ladi_mini.evaluation.predecessor import Predecessor
 from ladi_mini.evaluation.reader import Reader
 from ladi_mini.evaluation.scoring import PROTOCOL, differences, quiet, score, tables
@@ -17,6 +18,7 @@ from ladi_mini.evaluation.tryon import default_count, wardrobe_people
 from ladi_mini.pipeline import TryOnPipeline
 from ladi_mini.presets import Preset
 from ladi_mini.sample import InputError
+from ladi_mini.training.variants import CONTROL
 from ladi_mini.wardrobe import RECIPE_VERSION
 
 PREDECESSORS = {
@@ -48,7 +50,9 @@ def study(
     sets["clip"] = clip_features(quiet(pipe))
     groups = GROUPS if ablation == "all" else (ablation,)
     variants, left_out = study_variants(pipe, preset, groups, clip, finetuned)
-    methods = study_methods(pipe, variants, seed)
+    tuned = any(variant.against == CONTROL for variant in variants.values())
+    control = control_variant(preset, finetuned, device) if tuned else None
+    methods = study_methods(pipe, variants | ({CONTROL: control} if control else {}), seed)
     if ablation == "all":
         known = main_methods(pipe, predecessor, seed, truth=True)
         methods |= {name: known[name] for name in PREDECESSORS if name in known}
@@ -59,13 +63,24 @@ def study(
     people = wardrobe_people(preset, samples, "unpaired", cache, workers)
     scores = score(methods, people, device, sets, pairs, reader, batch_size, "studying")
     rows = [
-        {"group": variant.group, "name": "base" if variant.base else name, "label": variant.label, "how": variant.how}
+        {
+            "group": variant.group,
+            "name": "base" if variant.base else name,
+            "label": variant.label,
+            "how": variant.how,
+            "against": variant.against,
+        }
         for name, variant in sorted(variants.items(), key=lambda item: GROUPS.index(item[1].group))
     ]
+    if control:
+        rows.append({"group": CONTROL, "name": CONTROL, "label": control.label, "how": control.how, "against": "base"})
     for name, label in PREDECESSORS.items():
         if name in methods:
             how = "trained" if name == "without_garment" else "not this model"
-            rows.append({"group": "predecessors", "name": name, "label": label, "how": how})
+            rows.append({"group": "predecessors", "name": name, "label": label, "how": how, "against": "base"})
+    apart = differences(scores, "base", [row["name"] for row in rows if row["against"] == "base"])
+    for metric, found in differences(scores, CONTROL, [row["name"] for row in rows if row["against"] == CONTROL]).items():
+        apart.setdefault(metric, {}).update(found)
     return {
         "what": f"component study ({ablation}), preset {preset.name}, {samples} unpaired test people of the wardrobe",
         "preset": preset.name,
@@ -79,12 +94,13 @@ def study(
         "protocol": PROTOCOL | {
             "target": "the true picture of the same person in the other garment, drawn by the wardrobe",
             "how": "trained: the model met this setting in training, or it belongs to sampling; swapped in: it did not, so the "
-            "number holds its habit too; fine-tuned: other weights, trained for the setting from the same start",
+            "number holds its habit too; fine-tuned: other weights, trained for the setting from the same start, and compared "
+            "with the control, which was trained for as many steps without the change",
         },
         "skipped": skipped | left_out,
         "rows": rows,
         "scores": tables(scores),
-        "difference_to_base": differences(scores, "base", list(methods)),
+        "difference_to_base": apart,
         "seconds_per_image": {name: round(spent / samples, 4) for name, spent in scores.seconds.items()},
         "peak_memory_mb": peak_memory_mb(device),
         **circumstances(device),

@@ -8,9 +8,10 @@ Choices made here
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import torch
 from PIL import Image, ImageDraw
 
 from ladi_mini.evaluation.examples import Examples, ReadPrint
@@ -67,6 +68,30 @@ def letters_sheet(examples: Examples, prints: Sequence[ReadPrint], title: str, c
         cells.append(_cell(_side_by_side([picture, truth, strips]), words))
     note = "Each: the try-on, the true picture, and the print unwarped from both: true above, try-on below."
     return _page(cells, columns, title, note)
+
+
+def prints_page(strips: Mapping[str, Sequence[torch.Tensor]], title: str, note: str) -> Image.Image:
+    """A column a kind of picture, a row a print; `strips` holds the unwarped prints (3, h, w) in [-1, 1] by kind."""
+    high = 96
+    shown = {
+        name: [to_image(s, None).resize((round(high * s.shape[2] / s.shape[1]), high), Image.Resampling.LANCZOS) for s in column]
+        for name, column in strips.items()
+    }
+    wide = max(round(font(bold=True).getlength(name)) for name in shown)
+    wide = max(wide, *(picture.width for column in shown.values() for picture in column))
+    rows = max(map(len, shown.values()))
+    size = 2 * MARGIN + len(shown) * (wide + GAP) - GAP, 2 * MARGIN + 4 * LINE + rows * (high + GAP // 2)
+    page = Image.new("RGB", size, PAPER)
+    draw = ImageDraw.Draw(page)
+    draw.text((MARGIN, MARGIN), title, INK, font(bold=True))
+    draw.text((MARGIN, MARGIN + LINE), note, MUTED, font())
+    for number, (name, column) in enumerate(shown.items()):
+        left = MARGIN + number * (wide + GAP)
+        draw.text((left, MARGIN + round(2.6 * LINE)), name, INK, font(bold=True))
+        for row, picture in enumerate(column):
+            page.paste(picture, (left, MARGIN + 4 * LINE + row * (high + GAP // 2)))
+    page.info["alt"] = f"{title}. {note} Columns: {', '.join(shown)}; {rows} prints."
+    return page
 
 
 def save_page(page: Image.Image, path: Path) -> None:

@@ -2,23 +2,23 @@
 
 Choices made here
 - As the authors: the latent is that of the whole picture, the skips that of the agnostic one, the loss L1 to the picture.
+- `linear` and `masked=False` are the component study's (`variants`).
 - Instead of their VGG term, whose weights are not ours to ship, the differences of the picture (edges).
 """
 
 import torch
 import torch.nn.functional as F
 
-from ladi_mini.checkpoints import build_component
-from ladi_mini.emasc import decode_with_skips, encode_with_taps
+from ladi_mini.emasc import build_emasc, decode_with_skips, encode_with_taps
 from ladi_mini.training.stage import Stage, Tensors, collect, decibels, from_bytes, gradient_l1, in_parts, to_bytes
 
 
 class EmascStage(Stage):
     name = "emasc"
 
-    def __init__(self, preset, models):
+    def __init__(self, preset, models, linear: bool = False, masked: bool = True):
         super().__init__(preset, models)
-        self.emasc = build_component(preset, "emasc")
+        self.emasc, self.masked = build_emasc(preset, linear), masked
 
     def heavy(self):  # frozen blocks as well: gradients run through the decoder's
         encoder, decoder = self.models["vae"].encoder, self.models["vae"].decoder
@@ -39,7 +39,7 @@ class EmascStage(Stage):
         with torch.no_grad():
             latents = vae.encode(person).latent_dist.mode()
             _, taps = encode_with_taps(vae, agnostic)
-        return decode_with_skips(vae, latents, self.emasc(taps, inpaint_mask.float()))
+        return decode_with_skips(vae, latents, self.emasc(taps, inpaint_mask.float() * self.masked))
 
     def forward(self, batch):
         person, agnostic = self.pictures(batch)

@@ -13,16 +13,16 @@ from ladi_mini.checkpoints import build_component
 from ladi_mini.clip import tokenize
 from ladi_mini.diffusion import add_noise, alphas_cumprod, encode
 from ladi_mini.inversion import caption_prompts, encode_prompt
-from ladi_mini.training.stage import Stage, Tensors, collect, shelved
+from ladi_mini.training.stage import Stage, Tensors, collect, repainted, shelved
 
 FIXED_TIMESTEPS = (100, 300, 500, 700, 900)  # at which held-out noise prediction is measured
 
 
 def latent_columns(stage: Stage, batch) -> Tensors:
-    """Posterior of the person, latents of the agnostic one, the mask at the latents' size."""
+    """Posterior of the picture to be painted, latents of the agnostic person, the mask at the latents' size."""
     vae = stage.models["vae"]
     scale = vae.config.scaling_factor
-    posterior = vae.encode(batch.person).latent_dist
+    posterior = vae.encode(repainted(batch)).latent_dist
     return {
         "mean": posterior.mean * scale,
         "std": posterior.std * scale,

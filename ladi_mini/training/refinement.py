@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from ladi_mini.checkpoints import build_component
-from ladi_mini.training.stage import Stage, Tensors, collect, from_bytes, gradient_l1, in_parts, to_bytes
+from ladi_mini.training.stage import Stage, Tensors, collect, from_bytes, gradient_l1, in_parts, settle_statistics, to_bytes
 from ladi_mini.training.warping import pose_of, warp_columns
 from ladi_mini.warping import warp
 
@@ -39,6 +39,9 @@ class RefinementStage(Stage):
         out, worn = self.refine(batch), from_bytes(batch["worn"])
         l1, edges = F.l1_loss(out, worn), gradient_l1(out, worn)
         return {"loss": l1 + self.config.weights["edges"] * edges, "l1": l1, "edges": edges}
+
+    def finish(self, table):
+        settle_statistics(self, table)
 
     @torch.no_grad()
     def validate(self, table):

@@ -65,6 +65,35 @@ class Stage(nn.Module):
         return dict(self.named_children())
 
 
+def repainted(batch) -> torch.Tensor:
+    """(B, 3, H, W) what a try-on is to give: the target where the model repaints, the person around it.
+
+    Of pairs that is the person. Where people wear another garment, which only drawn data allows with the truth known, the mask
+    is cut along that other garment and no longer betrays the outline of the one to be painted.
+    """
+    return batch.person if batch.target is None else torch.where(batch.inpaint_mask.bool(), batch.target, batch.person)
+
+
+@torch.no_grad()
+def settle_statistics(stage: Stage, table: Tensors, batches: int = 64) -> None:
+    """Measures the running statistics of batch norm anew, for the averaged weights: those that were kept are of the last steps'.
+
+    The plain mean over `batches` batches of the stage's size, in the order of the table.
+    """
+    norms = [module for module in stage.modules() if isinstance(module, nn.BatchNorm2d)]
+    before = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a cumulative mean
+        norm.train()
+    for number, part in enumerate(in_parts(table, stage.config.batch_size)):
+        if number < batches:
+            stage(part)
+    for norm, momentum in zip(norms, before, strict=True):
+        norm.momentum = momentum
+        norm.eval()
+
+
 @torch.no_grad()
 def collect(stage: Stage, data, columns: Callable, chunk: int = 64) -> Tensors:
     """Runs `columns(batch) -> Tensors` over `data` in chunks on the stage's device and joins the rows; shows a progress bar."""

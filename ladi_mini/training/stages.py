@@ -63,6 +63,7 @@ def train(
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = True
     sizes = {"height": preset.height, "width": preset.width, "seed": seed, "cache_dir": cache, "workers": workers}
+    sizes["unpaired"] = preset.train_unpaired
     with accelerator.main_process_first():  # the others read its cache
         data = packed("train", preset.train_samples, **sizes)
         held_out = packed("validation", preset.validation_samples, **sizes)

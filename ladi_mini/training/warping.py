@@ -11,7 +11,7 @@ import torch
 
 from ladi_mini.agnostic import pose_maps
 from ladi_mini.checkpoints import build_component
-from ladi_mini.training.stage import Stage, Tensors, collect, from_bytes, in_parts, to_bytes
+from ladi_mini.training.stage import Stage, Tensors, collect, from_bytes, in_parts, settle_statistics, to_bytes
 from ladi_mini.warping import end_point_error, identity_grid, second_order_constraint, warp
 
 
@@ -61,6 +61,9 @@ class WarpingStage(Stage):
             terms["grid"] = offset.sum() / visible.sum().clamp(min=1)
             loss = loss + self.config.weights["grid"] * terms["grid"]
         return {"loss": loss, **terms}
+
+    def finish(self, table):
+        settle_statistics(self, table)
 
     @torch.no_grad()
     def validate(self, table):
