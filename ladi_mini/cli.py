@@ -374,13 +374,9 @@ def _write_scores(card: dict, path: Path):
 
 
 def _write_study(card: dict, path: Path):
-    from ladi_mini.cards import write_card
-    from ladi_mini.show.study import study_figure
+    from ladi_mini.show.study import write_study
 
-    write_card(path, card)
-    figure, beside = path.with_suffix(".png"), path.with_name(f".{path.stem}.part.png")
-    study_figure(card).savefig(beside)
-    beside.replace(figure)
+    figure = write_study(card, path)
     for row in card["rows"]:
         value = card["difference_to_base"]["psnr_inside_mask"].get(row["name"])
         gain = "the base" if value is None else f"{value['mean']:+.2f} dB ({value['low']:+.2f} to {value['high']:+.2f})"

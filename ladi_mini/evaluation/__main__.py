@@ -3,6 +3,7 @@
     python -m ladi_mini.evaluation reader PRESET [SECONDS]        the reader of prints, beside the preset's weights
     python -m ladi_mini.evaluation predecessor PRESET [SECONDS]   the encoder-decoder, in data/runs/PRESET/predecessor
     python -m ladi_mini.evaluation variants PRESET STEPS [NAME..] weights for the component study, in data/runs/PRESET/variants
+    python -m ladi_mini.evaluation join PRESET                    one study card of those of single groups in data/results
     python -m ladi_mini.evaluation latents PRESET                 both sides, in data/runs/PRESET/latents, card and picture
 
 SECONDS ends the training, not the drawing before it. Variants start from the base and the adapter, which data/runs/PRESET holds
@@ -15,18 +16,21 @@ from pathlib import Path
 
 import torch
 
-from ladi_mini.cards import write_card
+from ladi_mini.cards import read_card, write_card
 from ladi_mini.checkpoints import default_folder, stage_files
 from ladi_mini.errors import InputError
 from ladi_mini.evaluation.latents import CHANNELS, latent_study, train_side
+from ladi_mini.evaluation.methods import GROUPS
 from ladi_mini.evaluation.predecessor import train_predecessor
 from ladi_mini.evaluation.reader import load_reader, train_reader
+from ladi_mini.evaluation.study import joined
 from ladi_mini.presets import get_preset
 from ladi_mini.show.evaluation import prints_page, save_page
+from ladi_mini.show.study import write_study
 from ladi_mini.training.variants import VARIANTS, train_variants
 
 DATA = Path(__file__).parents[2] / "data"
-COMMANDS = ("reader", "predecessor", "variants", "latents")
+COMMANDS = ("reader", "predecessor", "variants", "join", "latents")
 
 
 def main(arguments: list[str]) -> None:
@@ -34,7 +38,7 @@ def main(arguments: list[str]) -> None:
     if len(arguments) < 2 or arguments[0] not in COMMANDS:
         raise InputError(f"got {' '.join(arguments) or 'nothing'}, expected one of {', '.join(COMMANDS)}, and a preset.")
     command, preset, rest = arguments[0], get_preset(arguments[1]), arguments[2:]
-    runs, gpu = DATA / "runs" / preset.name, torch.cuda.is_available()
+    runs, results, gpu = DATA / "runs" / preset.name, DATA / "results", torch.cuda.is_available()
     shared = {"workers": os.cpu_count() or 1}
     fast = {"cache": DATA / "cache", "precision": "bf16" if gpu else "no", "compile": gpu and preset.name != "nano"}
     measuring = {"device": "cuda" if gpu else "cpu", "workers": shared["workers"]}
@@ -52,14 +56,21 @@ def main(arguments: list[str]) -> None:
         names, steps = tuple(rest[1:]) or tuple(VARIANTS), int(_number(rest[0], "STEPS"))
         train_variants(names, preset, _whole(preset.name), runs / "variants", steps=steps, **shared, **fast)
         print(f"Weights and cards are in {runs / 'variants'}.")
+    elif command == "join":
+        groups = [results / f"{preset.name}_study_{group}.json" for group in GROUPS]
+        missing = [path for path in (*groups, results / f"{preset.name}_tryon.json") if not path.is_file()]
+        if missing:
+            raise InputError(f"{missing[0]} is missing; measure it with `ladi-mini evaluate`, with --ablation for a group.")
+        card = joined([read_card(path) for path in groups], read_card(results / f"{preset.name}_tryon.json"))
+        write_study(card, results / f"{preset.name}_study.json")
     else:
         folders = {z: runs / "latents" / f"z{z}" for z in CHANNELS}
         for z, folder in folders.items():
             train_side(preset, z, default_folder(preset.name), folder, **shared, **fast)
         reader = load_reader(default_folder(preset.name), measuring["device"])
         card, strips = latent_study(preset, folders, cache=DATA / "cache", reader=reader, **measuring)
-        write_card(DATA / "results" / f"{preset.name}_latents.json", card)
-        save_page(prints_page(strips, *LATENTS_TITLE), DATA / "results" / f"{preset.name}_latents.webp")
+        write_card(results / f"{preset.name}_latents.json", card)
+        save_page(prints_page(strips, *LATENTS_TITLE), results / f"{preset.name}_latents.webp")
         print(card["print_read_by_length"])
 
 

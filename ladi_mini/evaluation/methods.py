@@ -194,7 +194,7 @@ def control_variant(preset: Preset, finetuned: Path | None, device: torch.device
         raise InputError(
             f"{finetuned} has fine-tuned denoisers but no folder {CONTROL}; train it beside them, for the same steps."
         )
-    return _tuned(Variant(CONTROL, "as it is, trained as briefly as the fine-tuned"), CONTROL, folder, preset, device)
+    return _tuned(Variant(CONTROL, "as it is, trained as briefly"), CONTROL, folder, preset, device)
 
 
 def study_methods(pipe: TryOnPipeline, variants: dict[str, Variant], seed: int) -> dict[str, Method]:

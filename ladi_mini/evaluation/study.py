@@ -6,6 +6,7 @@ Choices made here
   its differences are differences to: the base, or for a fine-tuned denoiser the control, trained as briefly.
 """
 
+import re
 from pathlib import Path
 
 from ladi_mini.cards import circumstances, peak_memory_mb
@@ -74,10 +75,7 @@ def study(
     ]
     if control:
         rows.append({"group": CONTROL, "name": CONTROL, "label": control.label, "how": control.how, "against": "base"})
-    for name, label in PREDECESSORS.items():
-        if name in methods:
-            how = "trained" if name == "without_garment" else "not this model"
-            rows.append({"group": "predecessors", "name": name, "label": label, "how": how, "against": "base"})
+    rows += [_predecessor_row(name, label) for name, label in PREDECESSORS.items() if name in methods]
     apart = differences(scores, "base", [row["name"] for row in rows if row["against"] == "base"])
     for metric, found in differences(scores, CONTROL, [row["name"] for row in rows if row["against"] == CONTROL]).items():
         apart.setdefault(metric, {}).update(found)
@@ -105,3 +103,45 @@ def study(
         "peak_memory_mb": peak_memory_mb(device),
         **circumstances(device),
     }  # fmt: skip
+
+
+def joined(cards: list[dict], try_on: dict) -> dict:
+    """One card of groups that were measured apart, a GPU each; the predecessors come from the try-on card of the same people.
+
+    Raises `InputError` where the cards are not of the same people, noise, model and settings.
+    """
+    first = cards[0]
+    for key in ("preset", "samples", "seed", "num_inference_steps", "guidance_scale", "scheduler", "wardrobe"):
+        differing = sorted({str(card[key]) for card in [*cards, try_on]})
+        if len(differing) > 1:
+            raise InputError(f"the cards have {key} {' and '.join(differing)}; join what was measured alike.")
+    apart = try_on["unpaired"]["difference_to_tryon"]
+    known = {name: label for name, label in PREDECESSORS.items() if name in apart["psnr"]}
+    rows: dict[tuple[str, str], dict] = {}
+    tables_: dict[str, dict[str, dict]] = {"scores": {}, "difference_to_base": {}}
+    seconds: dict[str, float] = {}
+    for card in cards:
+        rows |= {(row["group"], row["name"]): row for row in card["rows"]}
+        seconds |= card["seconds_per_image"]
+        for key, found in tables_.items():
+            for metric, by_method in card[key].items():
+                found.setdefault(metric, {}).update(by_method)
+    for name, label in known.items():
+        rows["predecessors", name] = _predecessor_row(name, label)
+    for key, given in (("scores", try_on["unpaired"]), ("difference_to_base", apart)):
+        for metric, found in tables_[key].items():
+            found.update({name: value for name, value in given.get(metric, {}).items() if name in known})
+    order = (*GROUPS, CONTROL, "predecessors")
+    return first | {
+        "what": re.sub(r"\(.*?\)", "(all)", first["what"], count=1),
+        "skipped": {name: why for card in cards for name, why in card["skipped"].items()},
+        "rows": sorted(rows.values(), key=lambda row: order.index(row["group"])),
+        **tables_,
+        "seconds_per_image": seconds,
+        "peak_memory_mb": max(card["peak_memory_mb"] for card in cards),
+    }
+
+
+def _predecessor_row(name: str, label: str) -> dict:
+    how = "trained" if name == "without_garment" else "not this model"
+    return {"group": "predecessors", "name": name, "label": label, "how": how, "against": "base"}

@@ -9,12 +9,14 @@ Choices made here
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ladi_mini.cards import write_card
 from ladi_mini.show.style import BLUE, HAIRLINE, INK, MUTED, ORANGE, PAPER, RC
 
 METRICS = {  # key -> (title, -1 where small is good)
@@ -26,6 +28,15 @@ METRICS = {  # key -> (title, -1 where small is good)
     "print_read": ("print read, share", 1),
 }
 MARKS = {"trained": ("o", True), "fine-tuned": ("s", True), "swapped in": ("o", False), "not this model": ("D", True)}
+
+
+def write_study(card: dict, path: Path) -> Path:
+    """Writes the card to `path` and its figure beside it, each whole or not at all; returns the figure's path."""
+    write_card(path, card)
+    figure, beside = path.with_suffix(".png"), path.with_name(f".{path.stem}.part.png")
+    study_figure(card).savefig(beside)
+    beside.replace(figure)
+    return figure
 
 
 def study_figure(card: dict, metrics: Sequence[str] | None = None) -> Figure:
@@ -57,6 +68,8 @@ def study_figure(card: dict, metrics: Sequence[str] | None = None) -> Figure:
         axes[0].set_ylim(y - 0.3, -0.7)
         kinds = [kind for kind in MARKS if any(row["how"] == kind and row["name"] != "base" for row in card["rows"])]
         marks = [Line2D([], [], linestyle="", **_mark(kind)) for kind in kinds]
+        if any(row.get("against") == "control" for row in card["rows"]):
+            kinds = [f"{kind} (a denoiser: against the control)" if kind == "fine-tuned" else kind for kind in kinds]
         figure.legend(marks, kinds, loc="outside lower center", ncols=len(kinds))
     return figure
 

@@ -15,6 +15,7 @@ from ladi_mini.training.stage import Stage, Tensors, collect, decibels, from_byt
 
 class EmascStage(Stage):
     name = "emasc"
+    graphs = False  # two pictures go through the same encoder blocks in a step
 
     def __init__(self, preset, models, linear: bool = False, masked: bool = True):
         super().__init__(preset, models)

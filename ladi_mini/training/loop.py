@@ -99,7 +99,7 @@ def train_stage(
     )
     wrapped, optimizer = accelerator.prepare(stage, optimizer)
     for network in stage.heavy() if compile else ():
-        network.compile(options=COMPILE if device.type == "cuda" else None)
+        network.compile(options=COMPILE | {"triton.cudagraphs": stage.graphs} if device.type == "cuda" else None)
     average = Average(stage, config.ema)
     step, log, seconds = load_checkpoint(work, stage, optimizer, average)
     resumed_at, started, save_every = step, time.perf_counter(), save_every or max(200, config.steps // 20)

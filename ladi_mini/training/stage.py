@@ -26,6 +26,7 @@ class Stage(nn.Module):
     implement `table`, `forward` and where needed `draw`, `validate` and `finish`."""
 
     name = ""
+    graphs = True  # on a GPU a step of a compiled network is one recorded graph, which the next call of the network overwrites
 
     def __init__(self, preset: Preset, models):
         super().__init__()
