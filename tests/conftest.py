@@ -1,12 +1,15 @@
-"""What every test shares: no network, no display, the same examples each run, and a browser where one is needed.
+"""What every test shares: no network, no display, the same examples each run, the command line, a browser where needed.
 
 Choices made here
+- The command line is called in this process: a new one would import torch each time.
 - Tests marked `browser` skip where no Chromium is found and say so. With LADI_REQUIRE_BROWSER set, as on CI, a browser
   test that was skipped for any reason has failed: a check that silently did not run is worth nothing.
 """
 
 import os
 import shutil
+import sys
+import warnings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before any Hugging Face library is imported
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -27,6 +30,26 @@ def chromium_path() -> str:
     if not found:
         pytest.skip("no Chromium found: install the chromium package, or set CHROMIUM to its path")
     return found
+
+
+@pytest.fixture()
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Calls `ladi-mini` with arguments; gives (exit code, standard output, standard error), warnings as a user sees them."""
+    from ladi_mini import cli
+
+    def call(*arguments) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["ladi-mini", *map(str, arguments)])
+        with warnings.catch_warnings():  # pytest keeps them from the standard error, and cli.main sets how they are written
+            warnings.simplefilter("default")
+            warnings.showwarning = lambda message, *_, **__: print(f"Warning: {message}", file=sys.stderr)
+            try:
+                code = cli.main() or 0
+            except SystemExit as stop:
+                code = stop.code or 0
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
 
 
 @pytest.hookimpl(wrapper=True)

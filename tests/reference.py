@@ -1,5 +1,11 @@
-"""Weights and inputs of the reference vectors: every tensor is drawn from NumPy's frozen legacy generator, seeded by its name."""
+"""Weights and inputs of the reference vectors: every tensor is drawn from NumPy's frozen legacy generator, seeded by its name.
 
+What the vectors expect is kept as `NAME.safetensors.xz`, since packed masks and pose maps are mostly zeros; a folder that holds
+the plain `NAME.safetensors` is read as it is.
+"""
+
+import json
+import lzma
 import os
 import zlib
 from functools import cache
@@ -8,22 +14,34 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load
 
 ROOT = Path(os.environ.get("LADI_REFERENCE_VECTORS", Path(__file__).parent / "fixtures" / "reference"))
 
 
+def stored(name: str, root: Path = ROOT) -> bytes:
+    """The content of `name`.safetensors, unpacked where only the .xz is there."""
+    plain = root / f"{name}.safetensors"
+    return plain.read_bytes() if plain.is_file() else lzma.decompress(plain.with_name(f"{plain.name}.xz").read_bytes())
+
+
 @cache
 def golden() -> dict[str, torch.Tensor]:
-    """The expected outputs, by the keys of `golden.safetensors`."""
-    return load_file(ROOT / "golden.safetensors")
+    """The modules' expected outputs, by the keys of `golden.safetensors`."""
+    return load(stored("golden"))
+
+
+@cache
+def expected() -> dict[str, torch.Tensor]:
+    """What the loaders are expected to give, by the keys of `expected.safetensors`."""
+    return load(stored("expected"))
 
 
 @cache
 def salt() -> str:
-    with safe_open(ROOT / "golden.safetensors", framework="pt") as file:
-        return file.metadata()["salt"]
+    content = stored("golden")
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])  # safetensors: its length in 8 bytes, then JSON
+    return header["__metadata__"]["salt"]
 
 
 def randn(name: str, shape: tuple[int, ...]) -> torch.Tensor:

@@ -3,36 +3,15 @@
 import json
 import shutil
 import sys
-import warnings
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from ladi_mini import cli
 from ladi_mini.checkpoints import default_folder
 
 VITONHD = Path(__file__).parent / "fixtures" / "reference" / "vitonhd"
 DRESSCODE = VITONHD.parent / "dresscode"
-
-
-@pytest.fixture()
-def run(monkeypatch, capsys):
-    """Calls `ladi-mini` with arguments; gives (exit code, standard output, standard error)."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["ladi-mini", *map(str, arguments)])
-        with warnings.catch_warnings():
-            warnings.simplefilter("default")
-            warnings.showwarning = lambda m, *_, **__: print(f"Warning: {m}", file=sys.stderr)
-            try:
-                code = cli.main() or 0
-            except SystemExit as stop:
-                code = stop.code or 0
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
 
 
 @pytest.fixture()

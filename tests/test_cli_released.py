@@ -1,7 +1,5 @@
 """cli: `tryon --released` loads the authors' model and reads samples by their rules; `bench` says what it needs."""
 
-import sys
-
 import pytest
 import torch
 from tiny import TINY, samples, tiny_pipeline
@@ -13,27 +11,12 @@ VITONHD = __file__.replace("test_cli_released.py", "fixtures/reference/vitonhd")
 PARTS = ("--weights", "W", "--base", "B", "--image-encoder", "E")
 
 
-@pytest.fixture()
-def call(monkeypatch, capsys):
-    """Calls `ladi-mini`; gives (exit code, standard error)."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["ladi-mini", *map(str, arguments)])
-        try:
-            code = cli.main() or 0
-        except SystemExit as stop:
-            code = stop.code or 0
-        return code, capsys.readouterr().err
-
-    return run
-
-
 @pytest.mark.parametrize(("options", "convention"), [(("--released", "vitonhd", *PARTS), "released"), ((), "ours")])
-def test_samples_are_read_in_the_convention_of_the_weights(call, monkeypatch, options, convention):
+def test_samples_are_read_in_the_convention_of_the_weights(run, monkeypatch, options, convention):
     monkeypatch.setattr(cli, "get_preset", lambda name: TINY.with_(name=name, height=128, width=96))
     seen = {}
     monkeypatch.setattr(cli, "_run", lambda samples, preset, *_, **parts: seen.update(sample=samples[0], preset=preset, **parts))
-    assert call("tryon", "--data", VITONHD, "--layout", "vitonhd", "--pair", 1, *options)[0] == 0
+    assert run("tryon", "--data", VITONHD, "--layout", "vitonhd", "--pair", 1, *options)[0] == 0
     expected, other = (VitonHD(VITONHD, "test", "unpaired", 128, 96, convention=c)[1] for c in ("released", "ours"))
     expected, other = (expected, other) if convention == "released" else (other, expected)
     assert torch.equal(seen["sample"].inpaint_mask, expected.inpaint_mask)
@@ -60,23 +43,23 @@ def test_the_released_model_is_loaded_from_the_parts_that_were_named(monkeypatch
     assert {k: asked[k] for k in ("preset", "weights", *parts)} == {"preset": "full", "weights": "W", **parts}
 
 
-def test_parts_that_are_missing_are_named_in_one_sentence(call, tmp_path):
+def test_parts_that_are_missing_are_named_in_one_sentence(run, tmp_path):
     options = ("--data", VITONHD, "--layout", "vitonhd", "--released", "vitonhd", "--weights", tmp_path)
-    code, err = call("tryon", *options)
+    code, _, err = run("tryon", *options)
     assert code == 2 and "unet_vitonhd" in err and "no base is given" in err and "no image encoder" in err
 
 
-def test_parts_without_the_released_model_are_refused(call):
-    code, err = call("tryon", "--data", VITONHD, "--layout", "vitonhd", "--base", "B")
+def test_parts_without_the_released_model_are_refused(run):
+    code, _, err = run("tryon", "--data", VITONHD, "--layout", "vitonhd", "--base", "B")
     assert code == 2 and "--released" in err
 
 
-def test_an_unknown_benchmark_is_refused(call):
-    code, err = call("bench", "brain")
+def test_an_unknown_benchmark_is_refused(run):
+    code, _, err = run("bench", "brain")
     assert code == 2 and "choose wardrobe, tryon or full" in err
 
 
-def test_the_full_models_benchmark_needs_a_gpu(call, monkeypatch):
+def test_the_full_models_benchmark_needs_a_gpu(run, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    code, err = call("bench", "full")
+    code, _, err = run("bench", "full")
     assert code == 2 and "CUDA GPU" in err

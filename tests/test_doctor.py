@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 import warnings
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from PIL import Image
 from test_datasets import header_only_png
 
-from ladi_mini import cli, machine
+from ladi_mini import machine
 from ladi_mini.checkpoints import default_folder
 from ladi_mini.datasets import DressCode, VitonHD
 from ladi_mini.datasets.doctor import examine
@@ -35,22 +34,6 @@ def vitonhd(whole, tmp_path):
 @pytest.fixture()
 def dresscode(whole, tmp_path):
     return Path(shutil.copytree(whole / "dresscode", tmp_path / "dresscode"))
-
-
-@pytest.fixture()
-def run(monkeypatch, capsys):
-    """Calls `ladi-mini` with arguments; gives (exit code, standard output, standard error)."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["ladi-mini", *map(str, arguments)])
-        try:
-            code = cli.main() or 0
-        except SystemExit as stop:
-            code = stop.code or 0
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
 
 
 def found(root: Path, layout: str = "vitonhd") -> list[tuple[str, str, str, int]]:

@@ -29,17 +29,68 @@ def test_frechet_distance_equals_scipys_matrix_root():
     assert f._frechet(fake, real).item() == pytest.approx(expected, rel=1e-6)
 
 
-def test_kernel_distance_equals_a_plain_double_sum():
+@pytest.mark.parametrize(("n", "width"), [(60, 5), (20, 48)])  # more people than features, and fewer
+def test_frechet_distance_is_never_a_little_below_zero(n, width):
+    _, real = clouds(n=n, width=width)
+    for fake in (real, real.flip(0)):
+        for scale in (1, 30):
+            distance = f.frechet(scale * fake, scale * real)
+            assert 0 <= distance < 1e-3 and not str(distance).startswith("-")
+
+
+def test_a_frechet_distance_that_is_truly_below_zero_is_not_hidden(monkeypatch):
+    fake, real = clouds()
+    monkeypatch.setattr(FrechetInceptionDistance, "compute", lambda self: torch.tensor(-0.01))
+    assert f.frechet(fake, real) == pytest.approx(-0.01)
+
+
+def k(x, y):
+    """KID's kernel, number by number."""
+    return (sum(a * b for a, b in zip(x.tolist(), y.tolist(), strict=True)) / len(x) + 1) ** 3
+
+
+def test_kernel_distances_equal_plain_double_sums():
     fake, real = clouds(n=12)
-    n, width = real.shape
-
-    def k(x, y):
-        return (float(x @ y) / width + 1) ** 3
-
+    n = len(real)
     within = sum(k(a[i], a[j]) for a in (real, fake) for i in range(n) for j in range(n) if i != j) / (n * (n - 1))
     expected = within - 2 * sum(k(x, y) for x in real for y in fake) / n**2
     assert f.kernel(fake, real) == pytest.approx(expected, rel=1e-6)
-    assert f._kernel(fake, real).item() == pytest.approx(expected, rel=1e-9)
+    expected = within - 2 * sum(k(real[i], fake[j]) for i in range(n) for j in range(n) if i != j) / (n * (n - 1))
+    assert f.paired_kernel(fake, real).item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_set_is_no_distance_from_itself():
+    _, real = clouds()
+    assert f.set_distances("clip", real, real)["clip_kd_x1000"]["mean"] == 0
+    assert f.kernel(real, real) < -0.01  # what a card would have said
+
+
+def test_kernel_distance_of_the_same_people_is_that_of_strangers():
+    generator = torch.Generator().manual_seed(0)
+
+    def drawn(*shape):
+        return torch.randn(*shape, 6, generator=generator, dtype=torch.float64)
+
+    def damaged(people):
+        return people + 0.4 + 0.05 * torch.randn(people.shape, generator=generator, dtype=torch.float64)
+
+    people, others = drawn(1000, 30), drawn(1000, 30)  # so many draws, because KID of so few strangers scatters widely
+    truth = 1000 * torch.stack([kid(*pair) for pair in zip(damaged(others), people, strict=True)])
+    found = 1000 * torch.stack([f.paired_kernel(*pair) for pair in zip(damaged(people), people, strict=True)])
+    error = (truth.var() / 1000 + found.var() / 1000).sqrt()
+    assert (found.mean() - truth.mean()).abs() < 3 * error < 0.2 * truth.mean()
+    assert found.std() < truth.std() / 2  # what the two rows of a person have in common cancels
+
+    people = drawn(200)
+    card = f.set_distances("clip", damaged(people), people)["clip_kd_x1000"]
+    assert card["low"] < truth.mean() < card["high"]
+    assert 1000 * kid(damaged(people), people) < card["low"]  # with the pairs of a person with themselves
+
+
+def kid(x, y):
+    """KID's sums over all pairs of two sets."""
+    xx, yy, xy = ((a @ b.mT / a.shape[1] + 1) ** 3 for a, b in ((x, x), (y, y), (x, y)))
+    return sum((t.sum() - t.trace()) / (len(t) * (len(t) - 1)) for t in (xx, yy)) - 2 * xy.mean()
 
 
 def test_distances_grow_with_the_shift_and_nearly_vanish_for_one_cloud():

@@ -83,7 +83,14 @@ def test_ssim_equals_the_formula_written_with_scipy():
     b = disturbed(a, 0.3)
     for i, value in enumerate(ssim(a, b)):
         channels = [plain_ssim((a[i, c] / 2 + 0.5).double().numpy(), (b[i, c] / 2 + 0.5).double().numpy()) for c in range(3)]
-        assert value.item() == pytest.approx(np.mean(channels), abs=1e-4)
+        assert value.item() == pytest.approx(np.mean(channels), abs=1e-9)
+
+
+def test_ssim_of_an_even_wall_is_as_exact_as_of_noise():
+    wall = torch.full((1, 3, 32, 32), 0.8) + 0.004 * pictures(2, 1, 32, 32)
+    other = disturbed(wall, 0.004)
+    a, b = ((x[0] / 2 + 0.5).double().numpy() for x in (wall, other))
+    assert ssim(wall, other).item() == pytest.approx(np.mean([plain_ssim(a[c], b[c]) for c in range(3)]), abs=1e-6)
 
 
 def test_ssim_and_psnr_fall_as_a_picture_gets_worse():
@@ -91,7 +98,7 @@ def test_ssim_and_psnr_fall_as_a_picture_gets_worse():
     for metric in (ssim, psnr):
         values = [metric(disturbed(a, amount), a).mean().item() for amount in (0.0, 0.1, 0.3, 0.9)]
         assert values == sorted(values, reverse=True) and len(set(values)) == 4
-    assert torch.allclose(ssim(a, a), torch.ones(4))
+    assert torch.allclose(ssim(a, a), torch.ones(4, dtype=torch.float64))
 
 
 def test_an_empty_region_has_no_number():

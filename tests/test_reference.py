@@ -5,6 +5,7 @@ The vectors were computed with the authors' own code on made-up weights and inpu
 """
 
 import json
+import lzma
 import re
 from functools import cache
 
@@ -12,8 +13,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
-from reference import ROOT, difference, fill, golden, randn
-from safetensors.torch import load_file
+from reference import ROOT, difference, expected, fill, golden, randn, stored
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from ladi_mini.datasets import DressCode, VitonHD
@@ -250,11 +250,6 @@ CATEGORIES = ("dresses", "upper_body", "lower_body")  # the vectors' order
 
 
 @cache
-def expected() -> dict[str, torch.Tensor]:
-    return load_file(ROOT / "expected.safetensors")
-
-
-@cache
 def data_set(name: str, order: str):
     if name == "vitonhd":
         return VitonHD(ROOT / "vitonhd", "test", order, convention="released")
@@ -288,6 +283,13 @@ def test_loaders_give_what_the_authors_do(name, order, index):
         else:
             rounding = wanted.float().abs() * 2**-11 if wanted.dtype == torch.float16 else 0  # of the stored entry itself
             assert ((got - wanted.float()).abs() - rounding).max() <= 1e-4, key
+
+
+def test_a_plain_file_of_vectors_is_read_before_a_packed_one(tmp_path):
+    (tmp_path / "golden.safetensors.xz").write_bytes(lzma.compress(b"packed"))
+    assert stored("golden", tmp_path) == b"packed"
+    (tmp_path / "golden.safetensors").write_bytes(b"plain")
+    assert stored("golden", tmp_path) == b"plain"
 
 
 def test_every_person_of_both_data_sets_is_compared():

@@ -8,7 +8,10 @@ Choices made here
   sha256 does not begin as its name says is refused before it is read. What is missing is skipped and said so in the card.
 - The shipped CLIP's image embedding serves everywhere, and its distances are called `clip_fd` and `clip_kd`, never FID or KID: it
   has seen drawn garments only, and its numbers compare with nothing but each other.
-- Point values come from torchmetrics. KID subsets hold min(1000, n) pictures; kernel distances are given times 1000, by name.
+- FID, and KID of sets that are strangers to each other, come from torchmetrics. KID subsets hold min(1000, n) pictures.
+- Results and true pictures show the same people, and a person is much more like themselves than like others: among KID's pairs
+  across the sets these pull the distance far below zero. A card's kernel distance leaves them out (Gretton et al., 2012,
+  equation 4), takes all people at once, and is given times 1000, by name.
 - FID is biased by n, and repeated people bias both, so no bootstrap: the interval is the point +- 1.96 deviations of random
   halves of the people (the delete-half jackknife, Shao and Wu 1989, in which the factor between halves and whole is 1).
 """
@@ -37,6 +40,7 @@ WEIGHTS = {
     "vgg": "vgg16-397923af.pth",
 }
 HALVES = 100
+ROUNDING = 1e-6  # of the covariances' traces: what the roots of eigenvalues that should be 0 add up to
 Features = Callable[[torch.Tensor], torch.Tensor]  # (B, 3, H, W) in [-1, 1] -> (B, D)
 Distance = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # two of those -> (B,)
 
@@ -132,17 +136,21 @@ def set_distances(name: str, fake: torch.Tensor, real: torch.Tensor, seed: int =
         return {}
     fake, real = fake.double(), real.double()
     names = ("fid", "kid_x1000") if name == "inception" else (f"{name}_fd", f"{name}_kd_x1000")
-    points = frechet(fake, real), 1000 * kernel(fake, real, seed)
+    points = frechet(fake, real), 1000 * paired_kernel(fake, real).item()
     generator = torch.Generator().manual_seed(seed)
     halves = [torch.randperm(n, generator=generator)[: n // 2].to(real.device) for _ in range(HALVES)]
     spreads = (
         torch.stack([_frechet(fake[half], real[half]) for half in halves]).std().item(),
-        1000 * torch.stack([_kernel(fake[half], real[half]) for half in halves]).std().item(),
+        1000 * torch.stack([paired_kernel(fake[half], real[half]) for half in halves]).std().item(),
     )
     return {
-        metric: {"mean": round(point, 4), "low": round(point - 1.96 * s, 4), "high": round(point + 1.96 * s, 4), "n": n}
+        metric: {"mean": _rounded(point), "low": _rounded(point - 1.96 * s), "high": _rounded(point + 1.96 * s), "n": n}
         for metric, point, s in zip(names, points, spreads, strict=True)
     }
+
+
+def _rounded(value: float) -> float:
+    return round(value, 4) + 0.0  # -0.0 + 0.0 is 0.0
 
 
 class _Given(nn.Module):
@@ -157,16 +165,25 @@ class _Given(nn.Module):
 
 
 def frechet(fake: torch.Tensor, real: torch.Tensor) -> float:
-    """The Fréchet distance between Gaussians fitted to two sets of features (n, D), by torchmetrics."""
+    """The Fréchet distance between Gaussians fitted to two sets of features (n, D), by torchmetrics.
+
+    Where it is 0 but for rounding it is 0, never a little less; a number further below 0 would be a fault and is handed on.
+    """
     device = "cpu" if real.shape[1] <= 512 else real.device  # a GPU is slow at small eigenvalue problems
     metric = FrechetInceptionDistance(feature=_Given(real.shape[1])).to(device)
     metric.update(real.to(device), real=True)
     metric.update(fake.to(device), real=False)
-    return metric.compute().item()
+    distance = metric.compute().item()
+    spread = sum((x.double() - x.double().mean(0)).square().sum().item() / (len(x) - 1) for x in (fake, real))
+    return max(distance, 0.0) if distance > -ROUNDING * spread else distance
 
 
 def kernel(fake: torch.Tensor, real: torch.Tensor, seed: int = 0) -> float:
-    """The unbiased squared maximum mean discrepancy with KID's cubic kernel (n, D), by torchmetrics."""
+    """KID of two sets of features (n, D) and (m, D) that are strangers to each other, by torchmetrics.
+
+    That is the unbiased squared maximum mean discrepancy with a cubic kernel. It has a bias where rows are the same people: see
+    `paired_kernel`.
+    """
     size = min(1000, len(real), len(fake))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it keeps its features is known
@@ -186,13 +203,15 @@ def _frechet(fake: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
     return means.square().sum() + a.square().sum() + b.square().sum() - 2 * torch.linalg.svdvals(a @ b.mT).sum()
 
 
-def _kernel(fake: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
-    """`kernel` on all rows at once."""
+def paired_kernel(fake: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+    """`kernel` of features (n, D) that are row by row the same people: without the pairs of a person with themselves.
+
+    Its mean is KID's however alike the two rows of a person are; for equal sets it is 0. All rows are taken at once.
+    """
     n, width = real.shape
 
-    def similar(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return (x @ y.mT / width + 1) ** 3
+    def strangers(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        table = (x @ y.mT / width + 1) ** 3
+        return (table.sum() - table.trace()) / (n * (n - 1))
 
-    xx, yy = similar(real, real), similar(fake, fake)
-    within = (xx.sum() - xx.trace() + yy.sum() - yy.trace()) / (n * (n - 1))
-    return within - 2 * similar(real, fake).mean()
+    return strangers(real, real) + strangers(fake, fake) - 2 * strangers(real, fake)

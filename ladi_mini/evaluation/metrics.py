@@ -3,7 +3,8 @@
 Choices made here
 - A metric gives one value a picture; means, intervals and differences come after, over people. NaN: it does not apply to them.
 - PSNR is on RGB in [0, 1], decibels, one value a picture, then the mean: no picture outshouts the others.
-- SSIM is torchmetrics' (Wang et al., 2004): RGB, Gaussian window of deviation 1.5, range 1, mean over the whole map.
+- SSIM is torchmetrics' (Wang et al., 2004): RGB, Gaussian window of deviation 1.5, range 1, mean over the whole map. In float64:
+  a variance is the difference of two squares there, and float32 loses what is left of it on even walls.
 - Intervals are percentile bootstraps over people with a fixed seed (Efron, 1979). A difference of two methods is taken person by
   person first. Equal numbers of people share their resamples, so that a table of many intervals costs one drawing.
 """
@@ -39,7 +40,7 @@ def psnr_where(image: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) ->
 
 def ssim(image: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """(B,) structural similarity of pictures (B, 3, H, W) in [-1, 1]; 1 where they are equal."""
-    unit = [(x.float() / 2 + 0.5).clamp(0, 1) for x in (image, target)]
+    unit = [(x.double() / 2 + 0.5).clamp(0, 1) for x in (image, target)]
     return structural_similarity_index_measure(*unit, sigma=1.5, data_range=1.0, reduction="none").reshape(-1)
 
 

@@ -34,7 +34,8 @@ PROTOCOL = {
     "psnr_head": "the same over known pixels of face, hair and hat",
     "psnr_hands": "the same over known arm pixels within 0.4 forearms of the hand's middle",
     "psnr_garment": "the same over the visible garment; psnr_beside_garment over what else is repainted: body and background",
-    "ssim": "torchmetrics, RGB, [0, 1], range 1, Gaussian window of deviation 1.5 (11 x 11), reflected border, mean over the map",
+    "ssim": "torchmetrics, RGB, [0, 1], range 1, Gaussian window of deviation 1.5 (11 x 11), reflected border, mean over map, "
+    "float64",
     "colour_error": "CIEDE2000 (sRGB, D65), median over the visible garment's pixels, one value a picture, mean over pictures",
     "median_of_colour_error": "the same, median over pictures",
     "print_similarity": "normalised correlation with the true picture's print, both unwarped by the true warp, mean over glyphs",
@@ -43,9 +44,11 @@ PROTOCOL = {
     "lpips_alex": "torchmetrics, AlexNet of torchvision with the bundled linear heads, RGB [-1, 1], at the picture's own size",
     "lpips_vgg": "torchmetrics, VGG-16 of torchvision with the bundled linear heads, RGB [-1, 1], at the picture's own size",
     "fid": "torchmetrics, Inception of torch-fidelity, 2048 features, 8-bit RGB, bilinear antialiased to 299 x 299",
-    "kid_x1000": "torchmetrics, the same features, cubic kernel, 100 subsets of min(1000, n), times 1000",
+    "kid_x1000": "the same features, cubic kernel, all people at once, times 1000; the pairs of a person's result with the same "
+    "person's true picture are left out (Gretton et al., 2012, equation 4): KID supposes two sets of strangers, and with these "
+    "pairs it would lie far below 0",
     "clip_fd": "FID's mathematics (torchmetrics) on the image embedding of the pipeline's own CLIP; compares with nothing else",
-    "clip_kd_x1000": "KID's mathematics (torchmetrics) on the same embedding, 100 subsets of min(1000, n), times 1000",
+    "clip_kd_x1000": "the mathematics of kid_x1000 on the same embedding, without the pairs of a person with themselves either",
     "interval": "95 % percentile bootstrap over people, 10,000 resamples, seed 0; differences are taken person by person. "
     "Set distances: +- 1.96 deviations of 100 random halves of the people",
     "paste_back": "none, but where a variant says so: known pixels are not put back over any result",

@@ -15,7 +15,7 @@ from ladi_mini.evaluation.methods import GROUPS, control_variant, main_methods, 
 from ladi_mini.evaluation.predecessor import Predecessor
 from ladi_mini.evaluation.reader import Reader
 from ladi_mini.evaluation.scoring import PROTOCOL, differences, quiet, score, tables
-from ladi_mini.evaluation.tryon import default_count, wardrobe_people
+from ladi_mini.evaluation.tryon import default_count, setting, wardrobe_people
 from ladi_mini.pipeline import TryOnPipeline
 from ladi_mini.presets import Preset
 from ladi_mini.sample import InputError
@@ -81,13 +81,7 @@ def study(
         apart.setdefault(metric, {}).update(found)
     return {
         "what": f"component study ({ablation}), preset {preset.name}, {samples} unpaired test people of the wardrobe",
-        "preset": preset.name,
-        "samples": samples,
-        "size": [preset.height, preset.width],
-        "seed": seed,
-        "num_inference_steps": pipe.config.num_inference_steps,
-        "guidance_scale": pipe.config.guidance_scale,
-        "scheduler": type(pipe.scheduler).__name__,
+        **setting(pipe, preset, samples, seed),
         "wardrobe": RECIPE_VERSION,
         "protocol": PROTOCOL | {
             "target": "the true picture of the same person in the other garment, drawn by the wardrobe",

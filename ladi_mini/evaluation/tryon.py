@@ -63,6 +63,19 @@ def wardrobe_people(preset: Preset, count: int, order: str, cache: Path | None =
     return packed("test", count, *size, seed=0, unpaired=order == "unpaired", cache_dir=cache, workers=workers)
 
 
+def setting(pipe: TryOnPipeline, preset: Preset, samples: int, seed: int) -> dict:
+    """How results were made: what every card of scores begins with."""
+    return {
+        "preset": preset.name,
+        "samples": samples,
+        "size": [preset.height, preset.width],
+        "seed": seed,
+        "num_inference_steps": pipe.config.num_inference_steps,
+        "guidance_scale": pipe.config.guidance_scale,
+        "scheduler": type(pipe.scheduler).__name__,
+    }
+
+
 def evaluate(
     pipe: TryOnPipeline,
     preset: Preset,
@@ -106,13 +119,7 @@ def evaluate(
             skipped[f"{order} metrics"] = "skipped: the truth was never photographed, only sets are compared"
     card = {
         "what": f"try-on, preset {preset.name}, {len(people[orders[0]])} test people of {data}",
-        "preset": preset.name,
-        "samples": len(people[orders[0]]),
-        "size": [preset.height, preset.width],
-        "seed": seed,
-        "num_inference_steps": pipe.config.num_inference_steps,
-        "guidance_scale": pipe.config.guidance_scale,
-        "scheduler": type(pipe.scheduler).__name__,
+        **setting(pipe, preset, len(people[orders[0]]), seed),
         "data": data,
         "wardrobe": RECIPE_VERSION if drawn else None,
         "protocol": _protocol(drawn, methods),

@@ -1,28 +1,18 @@
 """cli_course: the commands do what they say; what cannot be done ends with one sentence and exit code 2."""
 
-import sys
+from functools import partial
 
 import nbformat
 import pytest
 import tiny_course
 
-from ladi_mini import cli
 from ladi_mini.course.build import student_notebook
 
 
 @pytest.fixture()
-def run(monkeypatch, capsys):
+def run(run):
     """Calls `ladi-mini course` with arguments; gives (exit code, standard output, standard error)."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["ladi-mini", "course", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-            raise SystemExit(0)
-        out, err = capsys.readouterr()
-        return stop.value.code or 0, out, err
-
-    return call
+    return partial(run, "course")
 
 
 def test_build_writes_what_is_not_fresh_and_check_is_content(run, course):
