@@ -26,7 +26,6 @@ Pixels are (x, y), a pixel's centre has whole coordinates. The inner functions a
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 from typing import Literal
 
 import cv2
@@ -54,8 +53,11 @@ LEGS_SIDE, LEGS_WAIST = 0.4, 0.5
 NOSE, NECK = KEYPOINTS.index("nose"), KEYPOINTS.index("neck")
 ARMS = tuple(tuple(KEYPOINTS.index(f"{side}_{joint}") for joint in ("shoulder", "elbow", "wrist")) for side in ("right", "left"))
 LEGS = tuple(tuple(KEYPOINTS.index(f"{side}_{joint}") for joint in ("hip", "knee", "ankle")) for side in ("right", "left"))
-WRISTS = tuple(arm[2] for arm in ARMS)
+ELBOWS, WRISTS = (tuple(arm[k] for arm in ARMS) for k in (1, 2))
 SHOULDERS, HIPS = (ARMS[0][0], ARMS[1][0]), (LEGS[0][0], LEGS[1][0])
+# Where bones that tell how wide a person is start and end: across the shoulders and hips, down both sides and both thighs
+BONES = np.array((SHOULDERS, HIPS, (SHOULDERS[0], HIPS[0]), (SHOULDERS[1], HIPS[1]), LEGS[0][:2], LEGS[1][:2])).T
+BONE_WIDTHS = np.array((1.0, 1.5, 0.6, 0.6, 0.7, 0.7))  # shoulder widths in a length of each
 
 
 @dataclass(frozen=True)
@@ -66,13 +68,22 @@ class LabelSet:
 
     def where(self, parse: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
         """(H, W) bool: the pixels of `parse` (uint8) whose label is one of `names`."""
-        return cv2.LUT(parse, _table(self, names)).view(bool)
+        numbers = _numbers(self, names)
+        if len(numbers) == 1:  # several times as fast as a table
+            return parse == numbers[0]
+        return cv2.LUT(parse, _table(numbers)).view(bool)
 
 
 @cache
-def _table(labels: LabelSet, names: tuple[str, ...]) -> np.ndarray:
-    """(256,) uint8, 1 at the numbers of `names`; a name that the set lacks is nowhere."""
-    return np.array([i < len(labels.names) and labels.names[i] in names for i in range(256)], dtype=np.uint8)
+def _numbers(labels: LabelSet, names: tuple[str, ...]) -> tuple[int, ...]:
+    """The numbers of `names`; a name that the set lacks has none."""
+    return tuple(number for number, name in enumerate(labels.names) if name in names)
+
+
+@cache
+def _table(numbers: tuple[int, ...]) -> np.ndarray:
+    """(256,) uint8, 1 at `numbers`."""
+    return np.isin(np.arange(256), numbers).astype(np.uint8)
 
 
 VITONHD = LabelSet(PARSE_LABELS)
@@ -183,7 +194,7 @@ def to_vitonhd_labels(parse: Array, keypoints: Array, visible: Array) -> torch.T
     table = np.zeros(256, dtype=np.uint8)
     table[: len(DRESSCODE.names)] = [PARSE_LABELS.index(moved.get(name, name)) for name in DRESSCODE.names]
     converted = cv2.LUT(parse, table)
-    converted[_neck_called_face(parse, points, seen, DRESSCODE)] = PARSE_LABELS.index("neck")
+    np.copyto(converted, PARSE_LABELS.index("neck"), where=_neck_called_face(parse, points, seen, DRESSCODE))
     return torch.from_numpy(converted.astype(np.int64))
 
 
@@ -220,6 +231,8 @@ class _Body:
         self._guess(right, 2 * points[NECK] - points[left], needs=(NECK, left))
         self._guess(left, 2 * points[NECK] - points[right], needs=(NECK, right))
         self.width = self._width(height)
+        if self.known.all():
+            return
         across, down = points[left] - points[right], np.array([0.0, self.width])  # a guess supposes an upright person
         (right_hip, left_hip), shoulders = HIPS, SHOULDERS
         self._guess(right_hip, points[left_hip] - 0.6 * across, needs=(left_hip, *shoulders))
@@ -235,7 +248,7 @@ class _Body:
 
     def thickness(self, scale: float) -> float:
         """Of an arm in its sleeve, in pixels."""
-        return float(np.clip(ARM * self.width, ARM_MIN * scale, ARM_MAX * scale))
+        return min(max(ARM * self.width, ARM_MIN * scale), ARM_MAX * scale)
 
     def _guess(self, joint: int, point: np.ndarray, needs: tuple[int, ...]):
         if not self.known[joint] and all(self.known[need] for need in needs):
@@ -243,13 +256,9 @@ class _Body:
 
     def _width(self, height: int) -> float:
         """The largest of what shoulders, hips, torso and thighs say: turned away, a width shrinks, but none grows."""
-        (right, left), (right_hip, left_hip) = SHOULDERS, HIPS
-        bones = ((right, left, 1.0), (right_hip, left_hip, 1.5), (right, right_hip, 0.6), (left, left_hip, 0.6),
-                 *((hip, knee, 0.7) for hip, knee, _ in LEGS))  # fmt: skip
-        widths = [
-            share * np.hypot(*(self.points[a] - self.points[b])) for a, b, share in bones if self.known[a] and self.known[b]
-        ]
-        return min(max(widths, default=0.0), 0.5 * height) or 0.2 * height
+        (start, end), share = BONES, BONE_WIDTHS
+        widths = share * np.hypot(*(self.points[start] - self.points[end]).T)
+        return min(float(np.max(widths, where=self.known[start] & self.known[end], initial=0.0)), 0.5 * height) or 0.2 * height
 
 
 def _sleeves(shape: tuple[int, int], body: _Body, scale: float) -> np.ndarray:
@@ -258,10 +267,10 @@ def _sleeves(shape: tuple[int, int], body: _Body, scale: float) -> np.ndarray:
     thickness = body.thickness(scale)
     right, left = ([joint for joint in arm if body.seen[joint] or (joint in SHOULDERS and body.known[joint])] for arm in ARMS)
     path = body.points[[*right[::-1], *left]]
-    for start, end in pairwise(path):
-        _fill(canvas, _bar(start, end, thickness))
-    for joint in body.points[[joint for arm in (right, left) for joint in arm if joint not in WRISTS]]:
-        cv2.circle(canvas, _fixed(joint), int(thickness * _FRACTION / 2), 1, cv2.FILLED, shift=_SHIFT)
+    for bar in _bars(path[:-1], path[1:], thickness):
+        _fill(canvas, bar)
+    for joint in _fixed(body.points[[joint for arm in (right, left) for joint in arm if joint not in WRISTS]]).tolist():
+        cv2.circle(canvas, joint, int(thickness * _FRACTION / 2), 1, cv2.FILLED, shift=_SHIFT)
     return canvas.view(bool)
 
 
@@ -271,11 +280,12 @@ def _hands(parse: np.ndarray, body: _Body, sleeves: np.ndarray, labels: LabelSet
     The second is for a hand on the chest or on the other arm, which the sleeves would cover.
     """
     hands = labels.where(parse, ARM_LABELS) & ~sleeves
-    for (_, elbow, wrist), label in zip(ARMS, ("right_arm", "left_arm"), strict=True):
+    elbows, wrists = body.points[list(ELBOWS)], body.points[list(WRISTS)]
+    beyond = _bars(wrists, wrists + 0.6 * (wrists - elbows), body.thickness(scale))
+    for elbow, wrist, label, bar in zip(ELBOWS, WRISTS, ("right_arm", "left_arm"), beyond, strict=True):
         if body.seen[elbow] and body.seen[wrist]:
             canvas = np.zeros(parse.shape, dtype=np.uint8)
-            end = body.points[wrist] + 0.6 * (body.points[wrist] - body.points[elbow])
-            _fill(canvas, _bar(body.points[wrist], end, body.thickness(scale)))
+            _fill(canvas, bar)
             hands |= labels.where(parse, (label,)) & canvas.view(bool)
     return hands
 
@@ -311,7 +321,8 @@ def _neck_called_face(parse: np.ndarray, points: np.ndarray, seen: np.ndarray, l
     line = middle[1] + slope * (np.arange(width) - middle[0]) - COLLAR * height / 512
     if seen[NOSE]:
         line = np.maximum(line, (points[NOSE, 1] + middle[1]) / 2)
-    return labels.where(parse, ("face",)) & (np.arange(height)[:, None] >= line)
+    first = np.ceil(line).clip(0, height).astype(np.int16)  # of the rows below the line
+    return labels.where(parse, ("face",)) & (np.arange(height, dtype=np.int16)[:, None] >= first)
 
 
 # The authors' rule
@@ -416,11 +427,11 @@ def _dilate(mask: np.ndarray, radius: int) -> np.ndarray:
     return cv2.dilate(mask.view(np.uint8), np.ones((2 * radius + 1, 2 * radius + 1), dtype=np.uint8)).view(bool)
 
 
-def _bar(start: np.ndarray, end: np.ndarray, thickness: float) -> np.ndarray:
-    """(4, 2) corners of the segment as a rectangle `thickness` wide with square ends."""
-    along = end - start
-    normal = np.array([-along[1], along[0]]) * (thickness / 2 / max(np.hypot(*along), 1e-6))
-    return np.array([start + normal, end + normal, end - normal, start - normal])
+def _bars(starts: np.ndarray, ends: np.ndarray, thickness: float) -> np.ndarray:
+    """(N, 4, 2) corners of segments (N, 2) as rectangles `thickness` wide with square ends."""
+    x, y = (ends - starts).T
+    normals = np.stack([-y, x], 1) * (thickness / 2 / np.maximum(np.hypot(x, y), 1e-6))[:, None]
+    return np.stack([starts + normals, ends + normals, ends - normals, starts - normals], 1)
 
 
 def _fill_hull(canvas: np.ndarray, points: np.ndarray, side: float):
@@ -431,11 +442,12 @@ def _fill_hull(canvas: np.ndarray, points: np.ndarray, side: float):
 
 
 def _fill(canvas: np.ndarray, corners: np.ndarray):
-    cv2.fillConvexPoly(canvas, np.array(_fixed(corners)), 1, shift=_SHIFT)
+    cv2.fillConvexPoly(canvas, _fixed(corners), 1, shift=_SHIFT)
 
 
-def _fixed(points: np.ndarray):
-    return np.rint(points * _FRACTION).astype(np.int32).tolist()
+def _fixed(points: np.ndarray) -> np.ndarray:
+    """Points in the whole numbers that OpenCV draws at."""
+    return np.rint(points * _FRACTION).astype(np.int32)
 
 
 def _joints(keypoints: Array, visible: Array, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:

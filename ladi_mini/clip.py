@@ -12,6 +12,8 @@ Choices made here
 - The ids follow CLIP: padding is 0, the start token last but one, the end token last. open_clip reads a sentence at its
   highest id, so the end token must have it. Places still free before it hold `[unused...]` tokens: the tokenizer,
   the embedding and the preset agree on one size, and a longer vocabulary moves no earlier id.
+- "an" before a colour is read as "a": captions said "a orange t-shirt" when the shipped weights learned them, and so the ids of
+  "an orange t-shirt" are the same. Elsewhere "an" is a word of its own, for the prompts have learned "an upper body garment".
 - GELU is exact, not CLIP's first `quick_gelu`, as in the encoders that the released LaDI-VTON weights were trained with.
 - Garments lie on white, so `clip_pixels` pads to a square with white and keeps the garment's proportions. The authors squash
   the picture and pass it through 8-bit whole numbers: `convention="released"`.
@@ -28,7 +30,7 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPVisionConfig, CLIPVisionModelWithProjection, PreTrainedTokenizerFast
 
 from ladi_mini.presets import Preset
-from ladi_mini.wardrobe.captions import VOCABULARY
+from ladi_mini.wardrobe.captions import COLOURS, VOCABULARY
 
 PAD, UNKNOWN, PLACEHOLDER, START, END = "[pad]", "[unk]", "$", "[start]", "[end]"
 CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -41,13 +43,15 @@ def build_tokenizer(preset: Preset) -> PreTrainedTokenizerFast:
     """The tokenizer of `nano` and `mini`: lower case, whole words of the wardrobe, all else spelled in characters.
 
     `tokenize(tokenizer, sentences)` gives ids `[start] ... [end] [pad] ...` of `preset.context_length`; `len(tokenizer)` is
-    `preset.vocab_size`. Raises `ValueError` for a preset with CLIP's own vocabulary and where the words do not fit.
+    `preset.vocab_size`. "an" before a colour gets the id of "a", so that the ids of captions are those that the shipped weights
+    learned. Raises `ValueError` for a preset with CLIP's own vocabulary and where the words do not fit.
     """
     if preset.vocab_size == RELEASED_VOCABULARY:
         raise ValueError(
             f"preset {preset.name!r} speaks CLIP's own {RELEASED_VOCABULARY} tokens; load the tokenizer with its base."
         )
-    normalizer = normalizers.Sequence([normalizers.NFD(), normalizers.StripAccents(), normalizers.Lowercase()])
+    article = normalizers.Replace(Regex(rf"\ban(?=\s+(?:{'|'.join(COLOURS)})\b)"), "a")
+    normalizer = normalizers.Sequence([normalizers.NFD(), normalizers.StripAccents(), normalizers.Lowercase(), article])
     # a word may hold hyphens inside (t-shirt); every other sign stands alone
     splitter = pre_tokenizers.Split(Regex(r"\w+(?:-\w+)*|[^\w\s]"), "removed", invert=True)
     words = [

@@ -103,7 +103,7 @@ class TryOnSample:
         self._check_range("pose_map", 0.0, 1.0, "a heat map's peak is 1")
         for name in ("garment_mask", "inpaint_mask", "warp_visible"):
             value = getattr(self, name)
-            if value is not None and not torch.equal(value, value * value):  # only 0 and 1 are their own squares, NaN is not
+            if value is not None and any((value * value).sub_(value).aminmax()):  # only 0 and 1 are their own squares, NaN is not
                 self._check_range(name, 0.0, 1.0, "1 = yes, 0 = no")
                 self._fail(name, "values between 0 and 1", "only 0 and 1", "threshold it at 0.5")
 
@@ -116,27 +116,23 @@ class TryOnSample:
             self._fail(
                 "parse", got, f"whole labels 0 to {len(PARSE_LABELS) - 1}", "use VITON-HD's label map, not a colour picture"
             )
-        if not bool(self.inpaint_mask.any()):
+        if not self.inpaint_mask.max() > 0:
             self._fail(
                 "inpaint_mask",
                 "an empty mask",
                 "at least one pixel to repaint",
                 "check that parse map and keypoints show a person",
             )
-        if not bool(self.garment_mask.any()):
+        if not self.garment_mask.max() > 0:
             self._fail("garment_mask", "an empty mask", "the garment's pixels", "give a picture of the garment on white")
         if not bool(self.keypoint_visible.any()):
             self._fail("keypoints", "no visible keypoint", "a person", "use a photograph on which a person was detected")
         h, w = self.person.shape[1:]
-        x, y = self.keypoints[self.keypoint_visible].unbind(-1)
-        outside = (x < -0.5 * w) | (x > 1.5 * w) | (y < -0.5 * h) | (y > 1.5 * h)
-        if bool(outside.any()):
-            worst = self.keypoints[self.keypoint_visible].abs().amax(0).tolist()
-            self._fail("keypoints", f"coordinates up to ({worst[0]:.0f}, {worst[1]:.0f})", f"pixels of a {w} x {h} picture",
-                       "scale the keypoints with the picture")  # fmt: skip
-        spread = self.keypoints[self.keypoint_visible].aminmax(dim=0)
-        across, down = (spread.max - spread.min).tolist()
-        extent = max(across / w, down / h)
+        (left, top), (right, bottom) = (corner.tolist() for corner in self.keypoints[self.keypoint_visible].aminmax(dim=0))
+        if not (left >= -0.5 * w and right <= 1.5 * w and top >= -0.5 * h and bottom <= 1.5 * h):  # so that NaN fails too
+            self._fail("keypoints", f"coordinates from ({left:.0f}, {top:.0f}) to ({right:.0f}, {bottom:.0f})",
+                       f"pixels of a {w} x {h} picture", "scale the keypoints with the picture")  # fmt: skip
+        extent = max((right - left) / w, (bottom - top) / h)
         if extent < 0.2:
             self._warn("keypoints", f"they span only {extent:.0%} of the picture; were they detected on a smaller one?")
 

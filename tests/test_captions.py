@@ -1,6 +1,7 @@
 """Captions say what a garment is, in words of a closed vocabulary."""
 
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -26,6 +27,10 @@ def words(sentence: str) -> list[str]:
          "a long olive skirt with a cream colour block"),
         (Attributes("upper_body", "hoodie", "teal", sleeves="long-sleeve", neckline="hood", text="7", text_colour="cream"),
          'a teal hoodie with the digit "7" in cream'),
+        (Attributes("upper_body", "t-shirt", "orange", "colour blocks", "olive", "short-sleeve", "crew"),
+         "an orange t-shirt with a crew neck and an olive colour block"),
+        (Attributes("lower_body", "shorts", "orange", fit="loose"), "a pair of loose orange shorts"),
+        (Attributes("dresses", "dress", "olive", length="long"), "a long olive dress"),
     ],
 )  # fmt: skip
 def test_a_caption_names_what_is_seen(attributes, expected):
@@ -39,6 +44,13 @@ def test_every_word_of_a_caption_is_in_the_vocabulary():
         assert sentence == sentence.lower()
         assert set(words(sentence)) <= known, sentence
         assert all(c.upper() in PRINTABLE for text in re.findall(r'"([^"]*)"', sentence) for c in text)
+
+
+def test_an_stands_before_vowels_and_nowhere_else():
+    sentences = [caption(draw_garment(np.random.default_rng(i), CATEGORIES[i % 3]).attributes) for i in range(600)]
+    pairs = {(a, b) for sentence in sentences for a, b in pairwise(words(sentence))}
+    assert {b for a, b in pairs if a == "an"} == {"orange", "olive"}
+    assert not [b for a, b in pairs if a == "a" and b[0] in "aeiou"]
 
 
 def test_the_vocabulary_has_no_word_twice_and_every_colour_and_kind():

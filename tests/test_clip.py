@@ -26,6 +26,7 @@ from ladi_mini.clip import (
     to_text_encoder,
     tokenize,
 )
+from ladi_mini.inversion import GARMENTS, PROMPT
 from ladi_mini.presets import get_preset
 from ladi_mini.wardrobe.captions import VOCABULARY
 
@@ -84,6 +85,25 @@ def test_a_long_sentence_is_cut_and_keeps_its_end(tokenizer):
 
 def test_capitals_and_accents_do_not_matter(tokenizer):
     assert torch.equal(tokenize(tokenizer, ["A Réd DRESS"]), tokenize(tokenizer, ["a red dress"]))
+
+
+@pytest.mark.parametrize(
+    ("sentence", "former"),
+    [
+        ("an orange t-shirt", "a orange t-shirt"),
+        ("a blue skirt with an olive colour block", "a blue skirt with a olive colour block"),
+        ("a photo of a model wearing an orange dress", "a photo of a model wearing a orange dress"),
+    ],
+)
+def test_an_before_a_colour_is_what_the_weights_learned_as_a(tokenizer, sentence, former):
+    assert torch.equal(tokenize(tokenizer, [sentence]), tokenize(tokenizer, [former]))
+    assert tokenizer.tokenize(sentence).count("a") == sentence.split().count("a") + 1
+
+
+def test_an_elsewhere_is_a_word_of_its_own(tokenizer):
+    prompt = f"{PROMPT} {GARMENTS['upper_body']}"
+    assert tokenizer.tokenize(prompt) == prompt.split() and "an" in prompt.split()
+    assert tokenizer.tokenize('the letters "an" in orange')[3] == "an"
 
 
 def test_placeholders_are_counted_with_and_without_spaces(tokenizer):

@@ -47,9 +47,9 @@ class Fit:
         resized = image if image.size == self.inner else image.resize(self.inner, Image.Resampling.BICUBIC)
         return self._pad(np.asarray(resized), fill)
 
-    def mask(self, image: Image.Image) -> np.ndarray:
+    def mask(self, mask: np.ndarray) -> np.ndarray:
         """(H, W) uint8 from a mask of 0 and 255: the share of white under each pixel; padded with 0."""
-        return self._pad(cv2.resize(np.asarray(image), self.inner, interpolation=cv2.INTER_AREA), 0)
+        return self._pad(cv2.resize(mask, self.inner, interpolation=cv2.INTER_AREA), 0)
 
     def labels(self, image: Image.Image) -> np.ndarray:
         """(H, W) uint8, each pixel one of the map's own labels; padded with 0, background."""

@@ -116,7 +116,7 @@ def read_sample(
     warped = None
     if paired:
         worn = agnostic.garment_region(parse_map, category, labels=labels, convention=convention)
-        warped = torch.where(worn.bool(), image, torch.ones_like(image))
+        warped = torch.lerp(torch.ones(()), image, worn)  # white where the garment is not
     return TryOnSample(
         person=image,
         garment=_scale(garment_pixels),
@@ -156,11 +156,13 @@ def _cut_out(
             fault = f"shows a garment on {region.mean():.0%} of the picture if white is background"
             raise refuse(flat.where, fault, "a garment that lies on white", "cut it out on white, or give a garment mask")
         return np.where(region[..., None], pixels, np.uint8(WHITE)), region
-    levels = np.asarray(mask_picture.decode(scale).convert("L"))
+    drawn = mask_picture.decode(scale)
+    levels = np.asarray(drawn if drawn.mode == "L" else drawn.convert("L"))
     peak = int(levels.max())  # some tools write 1 for white
-    mask = Image.fromarray(cv2.threshold(levels, peak // 2, WHITE, cv2.THRESH_BINARY)[1])
+    mask = cv2.threshold(levels, peak // 2, WHITE, cv2.THRESH_BINARY)[1]
     if whiten and released:  # the authors cut out at full size and shrink then; ours cuts out what was shrunk, with a soft edge
-        picture = Image.composite(picture, Image.new("RGB", picture.size, (WHITE,) * 3), mask.resize(picture.size))
+        cut = Image.fromarray(mask).resize(picture.size)
+        picture = Image.composite(picture, Image.new("RGB", picture.size, (WHITE,) * 3), cut)
     pixels, inside = fit.picture(picture, WHITE), fit.mask(mask)
     if whiten and not released:
         share = cv2.cvtColor(inside, cv2.COLOR_GRAY2BGR)
@@ -188,12 +190,11 @@ def _check_parse(source: OpenPicture, parse: np.ndarray, points: np.ndarray, see
                   "give labels='vitonhd' or labels='dresscode'")  # fmt: skip
         labels = told[0] if told else "vitonhd"
     names = LABEL_SETS[labels].names
-    present = np.flatnonzero(np.bincount(parse.ravel(), minlength=256)).tolist()
-    unknown = [label for label in present if label >= len(names)]
-    if unknown:
+    if parse.max() >= len(names):
+        unknown = np.unique(parse[parse >= len(names)]).tolist()
         fault, expected = f"has unknown labels {unknown[:5]}", f"0 to {len(names) - 1}, the labels of {labels}"
         raise refuse(source.where, fault, expected, "save label numbers, or name the right label set")
-    if present == [0]:
+    if not parse.any():
         raise refuse(source.where, "is all background", "a person", "parse a photograph that shows one")
     if under_nose is not None and names[under_nose] not in HEAD:
         _warn(source, f"has {names[under_nose]!r} where the keypoints have the nose; check that both were made from this "
@@ -222,7 +223,7 @@ def _under(parse: np.ndarray, point: np.ndarray) -> int:
 
 def _scale(pixels: np.ndarray) -> torch.Tensor:
     """(H, W, 3) uint8 -> (3, H, W) float32 in [-1, 1]."""
-    planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    planes = np.stack(cv2.split(pixels))
     return torch.from_numpy(planes).float().div_(127.5).sub_(1)
 
 

@@ -31,11 +31,6 @@ class Frame:
     def __call__(self, points) -> np.ndarray:
         return self.origin + self.scale * np.asarray(points, float)
 
-    def pixels(self, points: np.ndarray, height: int) -> np.ndarray:
-        """Points (N, 2) of the drawing as OpenCV's fixed-point pixel coordinates (a pixel's centre is a whole number)."""
-        one = height << SHIFT
-        return np.rint(points * (self.scale * one) + (self.origin * one - (1 << SHIFT - 1))).astype(np.int32)
-
 
 @dataclass(frozen=True)
 class Size:
@@ -58,23 +53,36 @@ class Size:
         return self.pixels(length) >= FINEST
 
 
-class Canvas:
-    """A transparent layer: `image` (h, w, 4) uint8 premultiplied RGBA and `label` (h, w) uint8, 0 where nothing is drawn.
-
-    `fill` notes a shape; `draw` then draws all that were noted, in order. `box` is the (rows, columns) that hold them, as
-    slices.
-    """
+class Raster:
+    """The pixels of `size` under a drawing that lies in `frame`."""
 
     def __init__(self, size: Size, frame: Frame):
         self.size, self.frame = size, frame
+        one = size.height << SHIFT
+        self._scale, self._offset = frame.scale * one, frame.origin * one - (1 << SHIFT - 1)
+
+    def shows(self, length: float) -> bool:
+        """Whether something so narrow, in units of the drawing, is worth drawing."""
+        return self.size.shows(length * self.frame.scale)
+
+    def fixed(self, points: np.ndarray) -> np.ndarray:
+        """Points (N, 2) of the drawing as OpenCV's fixed-point pixel coordinates (a pixel's centre is a whole number)."""
+        return np.rint(points * self._scale + self._offset).astype(np.int32)
+
+
+class Canvas(Raster):
+    """A transparent layer: `image` (h, w, 4) uint8 premultiplied RGBA and `label` (h, w) uint8, 0 where nothing is drawn.
+
+    `fill` notes a shape; `draw` then draws all that were noted, in order. `box` is the (rows, columns) that hold them, as
+    slices; it and what it holds are asked for when the layer is drawn.
+    """
+
+    def __init__(self, size: Size, frame: Frame):
+        super().__init__(size, frame)
         self.image = np.zeros((*size.shape, 4), np.uint8)
         self.label = np.zeros(size.shape, np.uint8)
         self._shapes: list[tuple[np.ndarray, Colour, int | None]] = []
         self._low, self._high = size.shape[::-1], (0, 0)
-
-    def shows(self, length: float) -> bool:
-        """Whether something so narrow, in units of the drawing, is worth noting."""
-        return self.size.shows(length * self.frame.scale)
 
     def fill(self, points: np.ndarray, colour: Colour, label: int | None = None):
         """A filled polygon; `points` (N, 2) in units of the drawing. With a label, its pixels get that label."""
@@ -84,7 +92,7 @@ class Canvas:
         """Draws the shapes; their points are converted together, which is most of the work in a small picture."""
         if not self._shapes:
             return self
-        pixels = self.frame.pixels(np.concatenate([points for points, _, _ in self._shapes]), self.size.height)
+        pixels = self.fixed(np.concatenate([points for points, _, _ in self._shapes]))
         start = 0
         for points, colour, label in self._shapes:
             shape = [pixels[start : start + len(points)]]
@@ -97,7 +105,7 @@ class Canvas:
         self._high = ((x + width - 1) >> SHIFT) + 3, ((y + height - 1) >> SHIFT) + 3
         return self
 
-    @property
+    @cached_property
     def box(self) -> tuple[slice, slice]:
         h, w = self.label.shape
         (x0, y0), (x1, y1) = self._low, self._high
@@ -105,7 +113,7 @@ class Canvas:
 
     @cached_property
     def alpha(self) -> np.ndarray:
-        """The coverage inside `box`; asked for when the layer is finished, as everything below."""
+        """The coverage inside `box`."""
         above = self.image[self.box]
         return cv2.extractChannel(above, 3) if above.size else np.zeros((0, 0), np.uint8)
 
@@ -127,6 +135,12 @@ class Canvas:
         """This layer laid over `picture` (h, w, 3) uint8, in place."""
         if self.alpha.size:
             lay_over(picture[self.box], *self._colours)
+
+
+def plain(shape: tuple[int, int], colour: Colour) -> np.ndarray:
+    """A picture (h, w, 3) uint8 of one colour."""
+    picture = np.empty((*shape, 3), np.uint8)
+    return cv2.rectangle(picture, (0, 0), shape[::-1], colour, cv2.FILLED)
 
 
 def keep_of(alpha: np.ndarray) -> np.ndarray:
@@ -246,3 +260,8 @@ def skin_shade(skin: Colour, t: float) -> Colour:
 def pick(rng: np.random.Generator, options):
     """One of `options`, all equally likely."""
     return options[int(rng.random() * len(options))]
+
+
+def between(rng: np.random.Generator, low: float, high: float) -> float:
+    """`rng.uniform(low, high)`, the same number sooner: NumPy's own prepares for arrays."""
+    return low + (high - low) * rng.random()

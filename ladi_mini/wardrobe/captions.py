@@ -3,7 +3,8 @@
 Captions train the small CLIP of lesson 1, so the grammar is regular and its vocabulary closed.
 
 Choices made here
-- A caption is `a [length] [fit] colour [sleeves] garment [with neckline] [with pattern] [with print]`, at most about 25 words.
+- A caption is `a [length] [fit] colour [sleeves] garment [with neckline] [with pattern] [with print]`, at most about 25 words;
+  it is "an orange t-shirt", which the tokenizer reads as "a orange t-shirt", the wording that the shipped weights learned.
 - All words are lower case; printed text is spelled in lower case too, as in `with the letters "ab" in white`.
 - `VOCABULARY` is the closed list of words; printed text is spelled with single letters and digits, which a tokenizer adds.
 - Colours are curated, not drawn from a cube: a catalogue has a palette.
@@ -48,6 +49,7 @@ NECKLINES = ("crew", "v", "scoop", "square", "high", "collar", "hood", "none")
 LENGTHS = ("", "short", "knee-length", "long")
 FITS = ("", "slim", "loose")
 PRINTABLE = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+VOWELS = "aeiou"  # no word of a caption begins with one and is said without it
 WORDLESS = "BCDGHJLMNPQRTVWXZ"  # without vowels, F, K, S and Y, chance spells neither words nor their usual short forms
 UNWANTED = frozenset(("14", "18", "28", "69", "88", "187", "311", "318", "420", "666", "911"))  # codes, not numbers
 
@@ -87,6 +89,11 @@ class Attributes:
     text_colour: str = ""
 
 
+def with_article(words: str) -> str:
+    """`words` after "a", or after "an" before a vowel."""
+    return ("an " if words[0] in VOWELS else "a ") + words
+
+
 def caption(attributes: Attributes) -> str:
     """One lower-case sentence for a garment, of words of `VOCABULARY` and the printed text in double quotes."""
     a = attributes
@@ -95,12 +102,12 @@ def caption(attributes: Attributes) -> str:
         words.append(a.sleeves)
     words.append(a.kind)
     plural = a.kind in ("trousers", "shorts")
-    sentence = ("a pair of " if plural else "a ") + " ".join(words)
+    sentence = "a pair of " + " ".join(words) if plural else with_article(" ".join(words))
     details = []
     if a.neckline in ("crew", "v", "scoop", "square", "high") and a.kind in ("t-shirt", "shirt", "tank top", "dress"):
-        details.append(f"a {a.neckline} neck")
+        details.append(with_article(f"{a.neckline} neck"))
     if a.pattern == "colour blocks":
-        details.append(f"a {a.second} colour block")
+        details.append(with_article(f"{a.second} colour block"))
     elif a.pattern != "plain":
         details.append(f"{a.second} {a.pattern}")
     if a.text:

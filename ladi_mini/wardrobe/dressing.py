@@ -20,7 +20,7 @@ import numpy as np
 
 from ladi_mini.presets import CATEGORIES
 from ladi_mini.wardrobe import faces, people
-from ladi_mini.wardrobe.canvas import Canvas, Frame, Size, ellipse, keep_of, lay_over, mix, pick, shade, smooth
+from ladi_mini.wardrobe.canvas import Canvas, Frame, Size, between, ellipse, keep_of, lay_over, mix, pick, shade, smooth
 from ladi_mini.wardrobe.captions import caption
 from ladi_mini.wardrobe.garments import SLEEVE_S, Flat, Garment, Part, differ, draw_flat, draw_garment
 from ladi_mini.wardrobe.people import ANKLE, CROTCH, HIP, KNEE, LABEL, LEVELS, SHOULDER, WAIST, Body
@@ -74,7 +74,7 @@ def draw(seed: int, index: int, height: int, width: int, unpaired: bool, categor
         companion = draw_garment(stream(seed, index, f"companion {attempt}"), rest, quiet=True)
     scene = Scene(stream(seed, index, "scene"), body, category, companion, size)
     flat = draw_flat(garment, size)
-    target = scene.dress(garment, flat)
+    target = scene.dress(garment, flat, traced=True)
     person, other = target, garment
     if unpaired:
         attempt = 0
@@ -131,13 +131,13 @@ def garment_label(garment: Garment) -> int:
 
 @dataclass
 class Worn:
-    """A dressed person at canvas size: picture, labels, and for each pixel the place in the flat garment (x, y in picture
-    heights) and the part it belongs to (1 + index, 0 for none)."""
+    """A dressed person at canvas size: picture, labels, and if it is traced for each pixel the place in the flat garment (x, y
+    in picture heights) and the part it belongs to (1 + index, 0 for none)."""
 
     picture: np.ndarray
     label: np.ndarray
-    place: tuple[np.ndarray, np.ndarray]
-    owner: np.ndarray
+    place: tuple[np.ndarray, np.ndarray] | None = None
+    owner: np.ndarray | None = None
 
 
 class Scene:
@@ -146,12 +146,12 @@ class Scene:
     def __init__(self, rng: np.random.Generator, body: Body, category: str, companion: Garment, size: Size):
         self.body, self.category, self.size = body, category, size
         self.height, self.width = height, width = size.shape
-        close = category == "upper_body" and rng.uniform() < 0.8
-        scale = rng.uniform(1.36, 1.5) if close else rng.uniform(0.86, 0.91)
-        top = rng.uniform(0.055, 0.075) if close else rng.uniform(0.045, 0.06)
+        close = category == "upper_body" and rng.random() < 0.8
+        scale = between(rng, 1.36, 1.5) if close else between(rng, 0.86, 0.91)
+        top = between(rng, 0.055, 0.075) if close else between(rng, 0.045, 0.06)
         extra = 0.03 if body.hair_style in ("afro", "bun", "curly") else 0.0
-        self.frame = Frame(scale, 0.5 * width / height + rng.uniform(-0.02, 0.02), top + extra * scale * 0.6)
-        self.tucked = bool(rng.uniform() < 0.55) and companion.attributes.kind != "hoodie"
+        self.frame = Frame(scale, 0.5 * width / height + between(rng, -0.02, 0.02), top + extra * scale * 0.6)
+        self.tucked = bool(rng.random() < 0.55) and companion.attributes.kind != "hoodie"
         self.background = self._backdrop(rng, close)
         self.behind = self._layer(faces.draw_back_hair, people.draw_skin)
         self.shoes = self._layer(people.draw_shoes) if not close else None
@@ -172,16 +172,25 @@ class Scene:
 
     @cached_property
     def arm_fields(self) -> list[tuple]:
-        """For each arm: itself, its middle line and the line's `s`, the box of its widest sleeve, and `s` and the distance
-        from the middle for every pixel of the box. The same under every garment."""
+        """For each arm: itself, its middle line and the line's `s`, the box of its widest sleeve, and for every pixel of the box
+        `s`, its place in `SLEEVE_S` and the distance from the middle. The same under every garment."""
         fields = []
         for arm in self.body.arms:
             line, s = arm.middle
             box = _box(self, line.min(0) - WIDEST_SLEEVE, line.max(0) + WIDEST_SLEEVE)
             rows, columns = box
             along, distance = arm.locate(self.grid.x[:, columns], self.grid.y[rows])
-            fields.append((arm, line, s, box, along.astype(np.float32), distance.astype(np.float32)))
+            index = (along - np.float32(SLEEVE_S[0])) * np.float32(1 / (SLEEVE_S[1] - SLEEVE_S[0]))
+            fields.append((arm, line, s, box, along, index, distance))
         return fields
+
+    @cached_property
+    def skirt_room(self) -> tuple[np.ndarray, np.ndarray]:
+        """The x at `LEVELS` from which on a skirt's left and right edges give way to the limits 0.02 farther out."""
+        points, knots = self.keypoints, (HIP, KNEE, ANKLE)
+        room = 0.4 * abs(points[5, 0] - points[2, 0]) - 0.005  # the mask's hull of the legs, less a seam
+        low, high = (points[8:11, 0] - room, points[11:14, 0] + room)
+        return np.interp(LEVELS, knots, low) + 0.02, np.interp(LEVELS, knots, high) - 0.02
 
     def _backdrop(self, rng: np.random.Generator, close: bool) -> np.ndarray:
         colour = pick(rng, BACKDROPS)
@@ -203,10 +212,8 @@ class Scene:
             shadow.draw().over(picture)
         return picture
 
-    def dress(self, garment: Garment, flat: Flat) -> Worn:
-        """The person wearing `garment`."""
-        shape = self.height, self.width
-        place = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    def dress(self, garment: Garment, flat: Flat, traced: bool = False) -> Worn:
+        """The person wearing `garment`; only if `traced` is it known where each pixel comes from."""
         outfit = [(garment, flat, True)]
         if self.companion:
             lower_first = self.category == "upper_body" or not self.tucked
@@ -214,13 +221,15 @@ class Scene:
             rest = (*self.companion, False)
             outfit = [outfit[0], rest] if mine_first else [rest, outfit[0]]
         hoods = [(piece, f, f.parts[0], int(known)) for piece, f, known in outfit if f.parts[0].name == "hood"]
+        bare = self._empty if hoods else self._bare
+        worn = Worn(bare.picture.copy(), bare.label.copy())
+        if traced:
+            worn.place = np.zeros(self.size.shape, np.float32), np.zeros(self.size.shape, np.float32)
+            worn.owner = np.zeros(self.size.shape, np.uint8)
         if hoods:
-            worn = Worn(self.background.copy(), np.zeros(shape, np.uint8), place, np.zeros(shape, np.uint8))
             for hood in hoods:
                 self._wear(worn, *hood)
             self._over(worn, self.behind)
-        else:
-            worn = Worn(self._bare.picture.copy(), self._bare.label.copy(), place, np.zeros(shape, np.uint8))
         for piece, piece_flat, known in outfit:
             for index, part in enumerate(piece_flat.parts):
                 if part.shoulder is None and part.name != "hood":
@@ -239,10 +248,14 @@ class Scene:
         return worn
 
     @cached_property
+    def _empty(self) -> Worn:
+        """The background alone."""
+        return Worn(self.background, np.zeros(self.size.shape, np.uint8))
+
+    @cached_property
     def _bare(self) -> Worn:
         """Background, hair and skin that lie under every garment but a hood."""
-        shape = self.height, self.width
-        bare = Worn(self.background.copy(), np.zeros(shape, np.uint8), (), np.zeros(shape, np.uint8))
+        bare = Worn(self.background.copy(), np.zeros(self.size.shape, np.uint8))
         self._over(bare, self.behind)
         return bare
 
@@ -250,8 +263,9 @@ class Scene:
         """A layer over the picture. Where it is not opaque the label below stays: the pixel still shows what is there."""
         layer.over(worn.picture)
         box = layer.box
-        np.copyto(worn.owner[box], 0, where=layer.touched)
         np.copyto(worn.label[box], layer.label[box], where=layer.labelled)
+        if worn.owner is not None:
+            np.copyto(worn.owner[box], 0, where=layer.touched)
 
     def _shade_under_arms(self, worn: Worn):
         """Arms darken the cloth beside and below them, and only cloth: the shadow goes with the garment."""
@@ -286,6 +300,8 @@ class Scene:
         lay_over(worn.picture[box], cloth, keep)
         touched = alpha > 4
         np.copyto(worn.label[box], garment_label(garment), where=touched)
+        if worn.owner is None:
+            return
         np.copyto(worn.owner[box], 0, where=touched)
         if number:
             inside = alpha > 250
@@ -315,9 +331,9 @@ def _glow() -> np.ndarray:
     return (0.35 * np.minimum((columns - 0.375) ** 2 + (rows - 0.42) ** 2, 0.4))[..., None].astype(np.float32)
 
 
-def _box(scene: Scene, low: np.ndarray, high: np.ndarray) -> tuple[slice, slice] | None:
+def _box(scene: Scene, low, high) -> tuple[slice, slice] | None:
     """The pixels between two corners (body heights), as slices; None if they are outside the picture."""
-    (x0, y0), (x1, y1) = (scene.frame(corner) * scene.height for corner in (low, high))
+    (x0, y0), (x1, y1) = (scene.frame((low, high)) * scene.height).tolist()
     rows = slice(max(int(y0) - 2, 0), min(int(y1) + 3, scene.height))
     columns = slice(max(int(x0) - 2, 0), min(int(x1) + 3, scene.width))
     return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
@@ -325,6 +341,7 @@ def _box(scene: Scene, low: np.ndarray, high: np.ndarray) -> tuple[slice, slice]
 
 _SLOPE = smooth((SHOULDER, 0.34), (1.0, 0.0), LEVELS)  # how much a panel follows the slope of the shoulders
 _SAG = 0.006 * smooth((0.3, HIP), (0.0, 1.0), LEVELS)  # and hangs lower in the middle, for the body is round
+_BELOW_HIP = int(np.searchsorted(LEVELS, HIP, side="right"))
 _SHOULDER_S = int(np.searchsorted(SLEEVE_S, -1e-9))
 _STEP = float(LEVELS[1] - LEVELS[0])
 
@@ -386,25 +403,21 @@ def _limit(scene: Scene, garment: Garment, left: np.ndarray, right: np.ndarray):
     """Skirts stay in the region that any garment of their category may fill, so that the unpaired truth is well posed."""
     if garment.attributes.category == "upper_body":
         return left, right
-    points = scene.keypoints
-    room = 0.4 * abs(points[5, 0] - points[2, 0]) - 0.005  # the mask's hull of the legs, less a seam
-    knots = (HIP, KNEE, ANKLE)
-    low, high = np.interp(LEVELS, knots, points[8:11, 0] - room), np.interp(LEVELS, knots, points[11:14, 0] + room)
-    below = LEVELS > HIP
 
-    def soft(edge, limit, sign):
-        start = limit - sign * 0.02
+    def soft(edge, start, sign):
         over = np.maximum(sign * (edge - start), 0.0)
-        if not over[below].any():
+        over[:_BELOW_HIP] = 0.0
+        if not over.any():
             return edge
-        return np.where(below & (over > 0), start + sign * 0.02 * np.tanh(over / 0.02), edge)
+        return np.where(over > 0, start + sign * 0.02 * np.tanh(over / 0.02), edge)
 
-    return soft(left, low, -1), soft(right, high, 1)
+    left_start, right_start = scene.skirt_room
+    return soft(left, left_start, -1), soft(right, right_start, 1)
 
 
 def _place_sleeve(scene: Scene, garment: Garment, flat: Flat, part: Part):
     """`_place_panel` for a sleeve."""
-    arm, line, s_line, field, field_s, field_d = scene.arm_fields[0 if part.side < 0 else 1]
+    arm, line, s_line, field, *values = scene.arm_fields[0 if part.side < 0 else 1]
     half = garment.sleeve_half_width(arm.radius)
     line = line[s_line <= garment.sleeve_end + 0.06]
     reach = half.max() + 0.004
@@ -412,8 +425,7 @@ def _place_sleeve(scene: Scene, garment: Garment, flat: Flat, part: Part):
     if box is None:
         return None
     inside = tuple(slice(mine.start - all_.start, mine.stop - all_.start) for mine, all_ in zip(box, field, strict=True))
-    s, d = field_s[inside], field_d[inside]
-    index = (s - np.float32(SLEEVE_S[0])) * np.float32(1 / (SLEEVE_S[1] - SLEEVE_S[0]))
+    s, index, d = (value[inside] for value in values)
     tables = np.stack((half, part.half_width), -1).astype(np.float32)[None]
     widths = cv2.remap(tables, index, np.zeros_like(index), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     q = d / widths[..., 0]
@@ -425,7 +437,7 @@ def _place_sleeve(scene: Scene, garment: Garment, flat: Flat, part: Part):
     (x0, y0), (ax, ay) = part.shoulder.astype(np.float32), part.axis.astype(np.float32)
     fx = x0 + ax * along - ay * across
     fy = y0 + ay * along + ax * across
-    fx[(np.abs(q) > 1.3) | (s < -0.35)] = -9.0
+    np.copyto(fx, -9.0, where=(np.abs(q) > 1.3) | (s < -0.35))
     towards_body = np.maximum(q * np.float32(-part.side), 0)
     light = 1.0 - 0.13 * np.minimum(towards_body, 1) ** 2 - 0.03 * q * q
     bend = abs(arm.angle)
@@ -443,31 +455,41 @@ def _folds(scene: Scene, garment: Garment, part: Part, q: np.ndarray, v: np.ndar
     edge = np.abs(q)
     light = 1.0 - 0.10 * (edge * edge * edge)
     light -= 0.05 * np.maximum(q - 0.2, 0)
-    rows = v_row[:, 0]
 
-    def ridge(at_u, at_v, du, dv, lean, depth):
-        """Darkens `light` along a line, in the rows where that is more than a rounding error; not if it is narrower than a
-        pixel."""
+    def height(at_v, dv):
+        """What the folds at one height share: the rows where they are more than a rounding error, how far these lie below it,
+        and how much a fold has faded there; None if it is narrower than a pixel."""
         if scene.size.pixels(2 * dv * scene.frame.scale) < 1:
-            return
+            return None
         reach = 3 * dv + 0.015  # rows are not quite level on the body
-        near = slice(*np.searchsorted(rows, (at_v - reach, at_v + reach)))
+        near = slice(*np.searchsorted(v_row[:, 0], (at_v - reach, at_v + reach)).tolist())
         b = v[near] - np.float32(at_v)
-        a = (u[near] - np.float32(at_u)) - np.float32(lean) * b
-        light[near] -= np.float32(depth) * np.exp(np.float32(-1 / du**2) * (a * a) - np.float32(1 / dv**2) * (b * b))
+        return near, b, np.float32(1 / dv**2) * (b * b)
+
+    def ridge(where, at_u, du, lean, depth):
+        """Darkens `light` along a line."""
+        if where is None:
+            return
+        near, b, faded = where
+        a = u[near] - np.float32(at_u)
+        if lean:
+            a -= np.float32(lean) * b
+        light[near] -= np.float32(depth) * np.exp(np.float32(-1 / du**2) * (a * a) - faded)
 
     category = garment.attributes.category
     if category != "lower_body":
         looseness = 0.7 + 25 * max(garment.ease - 0.006, 0.0)
+        armpit, chest = height(0.272, 0.036), height(0.292, 0.045)
         for side, arm in zip((-1, 1), body.arms, strict=True):
-            raised = float(np.clip((arm.elbow[0] - arm.shoulder[0]) * side / 0.12, 0, 1))
-            ridge(0.5 + 0.36 * side, 0.272, 0.022, 0.036, -4.0 * side, 0.07 * (0.5 + raised) * looseness)
-            ridge(0.5 + 0.29 * side, 0.292, 0.018, 0.045, -3.0 * side, 0.05 * (0.3 + raised) * looseness)
-        pull = 20 * float(np.clip(body.sway - body.lean, -0.02, 0.02))
+            raised = min(max(float(arm.elbow[0] - arm.shoulder[0]) * side / 0.12, 0.0), 1.0)
+            ridge(armpit, 0.5 + 0.36 * side, 0.022, -4.0 * side, 0.07 * (0.5 + raised) * looseness)
+            ridge(chest, 0.5 + 0.29 * side, 0.018, -3.0 * side, 0.05 * (0.3 + raised) * looseness)
+        pull = 20 * min(max(body.sway - body.lean, -0.02), 0.02)
+        waist, below = height(WAIST - 0.004, 0.0065), height(WAIST + 0.022, 0.007)
         for side in (-1, 1):
             deep = 0.045 * looseness * (1 + 0.8 * side * pull)
-            ridge(0.5 + 0.4 * side, WAIST - 0.004, 0.1, 0.0065, 0.0, deep)
-            ridge(0.5 + 0.37 * side, WAIST + 0.022, 0.12, 0.007, 0.0, 0.8 * deep)
+            ridge(waist, 0.5 + 0.4 * side, 0.1, 0.0, deep)
+            ridge(below, 0.5 + 0.37 * side, 0.12, 0.0, 0.8 * deep)
     if category == "dresses" or garment.attributes.kind == "skirt":
         deep = np.clip((v_row - WAIST - 0.03) / 0.2, 0, 1) * min(0.06 + 0.25 * garment.flare, 0.12)
         phase = 2.0 * body.turn + 30 * body.sway
@@ -476,11 +498,11 @@ def _folds(scene: Scene, garment: Garment, part: Part, q: np.ndarray, v: np.ndar
     if part.side:
         inner = np.minimum(np.maximum(-part.side * q, 0), 1)
         light -= 0.05 * inner * inner
-        ridge(0.5, KNEE, 0.4, 0.008, 0.0, 0.05)
-        ridge(0.5 - 0.2 * part.side, CROTCH - 0.005, 0.3, 0.012, 0.0, 0.05)
-        ridge(0.5, ANKLE - 0.012, 0.5, 0.006, 0.0, 0.06)
-    if garment.attributes.category == "upper_body":
-        ridge(0.5, 0.52, 0.5, 0.01, 0.0, 0.02)
+        ridge(height(KNEE, 0.008), 0.5, 0.4, 0.0, 0.05)
+        ridge(height(CROTCH - 0.005, 0.012), 0.5 - 0.2 * part.side, 0.3, 0.0, 0.05)
+        ridge(height(ANKLE - 0.012, 0.006), 0.5, 0.5, 0.0, 0.06)
+    if category == "upper_body":
+        ridge(height(0.52, 0.01), 0.5, 0.5, 0.0, 0.02)
     return light
 
 
@@ -517,7 +539,7 @@ def _shrink_grid(worn: Worn, flat: Flat, height: int, width: int) -> tuple[np.nd
     scale = np.array((2 * height / (width - 1), 2 * height / (height - 1)), np.float32)
     grid = place * scale - np.array((width / (width - 1), height / (height - 1)), np.float32)
     grid *= valid[..., None]
-    return np.clip(_extend(grid, valid), -1, 1), valid
+    return np.clip(_extend(grid, valid) if valid.any() else grid, -1, 1), valid
 
 
 def _reduce(values: np.ndarray, pick) -> np.ndarray:
@@ -532,16 +554,13 @@ def _reduce(values: np.ndarray, pick) -> np.ndarray:
 
 
 def _extend(grid: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """The grid, 0 where it is not valid, with those places filled from ever coarser averages of the valid ones."""
+    """The grid, 0 where it is not valid, with those places filled from ever coarser averages of the valid ones (at least one)."""
     h, w = valid.shape
     if h < 2 or w < 2 or valid.all():
         return grid
     half = (max(w // 2, 1), max(h // 2, 1))
     mass = cv2.resize(valid.astype(np.float32), half, interpolation=cv2.INTER_AREA)
-    known = mass > 1e-6
-    if not known.any():
-        return grid
-    coarse = cv2.resize(grid, half, interpolation=cv2.INTER_AREA) / np.where(known, mass, 1)[..., None]
-    filled = cv2.resize(_extend(coarse, known), (w, h), interpolation=cv2.INTER_LINEAR)
+    coarse = cv2.resize(grid, half, interpolation=cv2.INTER_AREA) / np.maximum(mass, 1e-6)[..., None]
+    filled = cv2.resize(_extend(coarse, mass > 1e-6), (w, h), interpolation=cv2.INTER_LINEAR)
     np.copyto(filled, grid, where=valid[..., None])
     return filled

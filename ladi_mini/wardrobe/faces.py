@@ -11,7 +11,7 @@ Choices made here
 import numpy as np
 
 from ladi_mini.wardrobe.canvas import Canvas, Colour, band, curve, ellipse, mix, shade, skin_shade
-from ladi_mini.wardrobe.people import LABEL, Body, Head
+from ladi_mini.wardrobe.people import LABEL, Body
 
 
 def _open(*points, pieces: int = 5) -> np.ndarray:
@@ -124,7 +124,7 @@ class _Painter:
     """Notes outlines of the upright face; `finish` puts them all on the head of one person."""
 
     def __init__(self, canvas: Canvas, body: Body):
-        self.canvas, self.head = canvas, Head(body)
+        self.canvas, self.head = canvas, body.head
         self._noted: list[tuple[np.ndarray, float, Colour, int | None]] = []
 
     def outline(self, points: np.ndarray, colour: Colour, label: str | None = None):

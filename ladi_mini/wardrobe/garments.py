@@ -10,6 +10,7 @@ Choices made here
 - Patterns are coarse (a stripe is at least 2 pixels at 64 x 48 when worn) and colours come in chosen pairs.
 """
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,12 +23,15 @@ from ladi_mini.wardrobe.canvas import (
     SPILL,
     Colour,
     Frame,
+    Raster,
     Size,
     band,
+    between,
     curve,
     ellipse,
     mix,
     pick,
+    plain,
     points_of,
     shade,
     smooth,
@@ -108,6 +112,21 @@ _SLEEVE_EASE = smooth((0.0, 0.25, 1.0), (0.3, 1.0, 0.9), np.clip(SLEEVE_S, 0, 1)
 AVERAGE, STRIDE, STRADDLE = Body(), Body(stance=0.076), Body(stance=0.125)  # legs apart, so that they lie side by side
 
 
+def _odds(*weights: float) -> list[float]:
+    """The share of chances up to and with each of `PATTERNS`."""
+    return (np.cumsum(weights) / np.sum(weights)).tolist()
+
+
+_TROUSER_ODDS = _odds(0.5, 0.06, 0.15, 0.14, 0.06, 0.05, 0.04)
+_SKIRT_ODDS = _odds(0.3, 0.17, 0.11, 0.13, 0.11, 0.09, 0.09)
+_TOP_ODDS = _odds(0.9, 0.17, 0.11, 0.13, 0.11, 0.09, 0.09)
+PATTERN_ODDS = {
+    "t-shirt": _TOP_ODDS, "shirt": _TOP_ODDS, "tank top": _TOP_ODDS, "buttoned shirt": _TOP_ODDS,
+    "hoodie": _odds(0.5, 0.2, 0.0, 0.05, 0.0, 0.0, 0.25),
+    "trousers": _TROUSER_ODDS, "shorts": _TROUSER_ODDS, "skirt": _SKIRT_ODDS, "dress": _SKIRT_ODDS,
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Garment:
     """A garment's attributes (what a caption says) and its cut, in body heights of the average body."""
@@ -153,7 +172,7 @@ class Garment:
     def _half_width(self, body: Body) -> np.ndarray:
         """Half the width of the panel on `body` at `LEVELS`."""
         if body not in self._half_widths:
-            half = body.half_width(LEVELS) + self._top_ease
+            half = body.measures["half_width"] + self._top_ease
             if self.attributes.category != "upper_body":
                 end = max(self.end, HIP + 0.02)
                 waist = body.waist + self.waist_ease
@@ -217,19 +236,12 @@ def draw_garment(rng: np.random.Generator, category: str, quiet: bool = False) -
     colours = TROUSER_COLOURS if category == "lower_body" else tuple(COLOURS)
     colour = pick(rng, colours)
     second = pick(rng, PAIRS[colour])
-    weights = np.array([0.3, 0.17, 0.11, 0.13, 0.11, 0.09, 0.09])
-    if kind in ("trousers", "shorts"):
-        weights = np.array([0.5, 0.06, 0.15, 0.14, 0.06, 0.05, 0.04])
-    if category == "upper_body":
-        weights[0] = 0.9
-    if kind == "hoodie":
-        weights = np.array([0.5, 0.2, 0.0, 0.05, 0.0, 0.0, 0.25])
-    pattern = PATTERNS[int(np.searchsorted(np.cumsum(weights) / weights.sum(), rng.uniform()))]
+    pattern = PATTERNS[bisect_left(PATTERN_ODDS[kind], rng.random())]
     text = ""
-    has_text = rng.uniform() < (0.88 if pattern == "plain" else 0.12 if pattern == "colour blocks" else 0.0)
+    has_text = rng.random() < (0.88 if pattern == "plain" else 0.12 if pattern == "colour blocks" else 0.0)
     length = pick(rng, (1, 1, 2, 2, 3, 3))
     letters_only = PRINTABLE[:26] if length == 1 else WORDLESS
-    alphabet = letters_only if rng.uniform() < 0.65 else PRINTABLE[26:]
+    alphabet = letters_only if rng.random() < 0.65 else PRINTABLE[26:]
     symbols = "".join(pick(rng, alphabet) for _ in range(length))
     if symbols in UNWANTED:
         symbols = symbols[0]
@@ -238,11 +250,11 @@ def draw_garment(rng: np.random.Generator, category: str, quiet: bool = False) -
     if quiet:
         pattern, text = "plain", ""
     cut = {
-        "period": rng.uniform(0.05, 0.085),
-        "phase": rng.uniform(0, 1),
-        "trim": bool(rng.uniform() < 0.3),
-        "extra": bool(rng.uniform() < 0.5),
-        "text_size": TEXT_SIZES[len(text)] * rng.uniform(0.92, 1.08),
+        "period": between(rng, 0.05, 0.085),
+        "phase": rng.random(),
+        "trim": bool(rng.random() < 0.3),
+        "extra": bool(rng.random() < 0.5),
+        "text_size": TEXT_SIZES[len(text)] * between(rng, 0.92, 1.08),
     }
     fit = pick(rng, ("", "", "slim", "loose"))
     room = {"": 1.0, "slim": 0.55, "loose": 1.35}[fit]
@@ -250,7 +262,7 @@ def draw_garment(rng: np.random.Generator, category: str, quiet: bool = False) -
     if category in ("upper_body", "dresses"):
         neckline = pick(rng, ("crew", "crew", "v", "scoop", "square"))
         sleeves = pick(rng, KIND_SLEEVES[kind])
-        if kind == "shirt" and rng.uniform() < 0.3:
+        if kind == "shirt" and rng.random() < 0.3:
             neckline = "high"
         if kind == "tank top":
             neckline = pick(rng, ("scoop", "v", "square"))
@@ -259,7 +271,7 @@ def draw_garment(rng: np.random.Generator, category: str, quiet: bool = False) -
             fit, room = "", 1.35
         cut |= {
             "ease": 0.010 * room, "waist_ease": 0.0215 * room, "hem_ease": 0.011,
-            "sleeve_end": {"sleeveless": 0.0, "short-sleeve": rng.uniform(0.34, 0.42), "long-sleeve": 0.985}[sleeves],
+            "sleeve_end": {"sleeveless": 0.0, "short-sleeve": between(rng, 0.34, 0.42), "long-sleeve": 0.985}[sleeves],
             "sleeve_ease": (0.011 if sleeves == "short-sleeve" else 0.0075) * (0.6 + 0.4 * room),
             "neck_width": NECK_SIZES[neckline][0],
             "neck_depth": NECK_SIZES[neckline][1],
@@ -267,7 +279,7 @@ def draw_garment(rng: np.random.Generator, category: str, quiet: bool = False) -
     if category == "dresses":
         fit = ""
         length_word = pick(rng, ("short", "knee-length", "long"))
-        cut |= {"ease": 0.007, "waist_ease": 0.005, "hem_ease": 0.012, "flare": rng.uniform(0.05, 0.28),
+        cut |= {"ease": 0.007, "waist_ease": 0.005, "hem_ease": 0.012, "flare": between(rng, 0.05, 0.28),
                 "end": {"short": 0.635, "knee-length": 0.735, "long": 0.86}[length_word]}  # fmt: skip
         cut["period"] *= 1.15
     if category == "lower_body":
@@ -276,10 +288,10 @@ def draw_garment(rng: np.random.Generator, category: str, quiet: bool = False) -
         if kind == "skirt":
             fit = ""
             length_word = pick(rng, ("short", "knee-length", "long"))
-            cut |= {"waist_ease": 0.004, "hem_ease": 0.008, "flare": rng.uniform(0.02, 0.25),
+            cut |= {"waist_ease": 0.004, "hem_ease": 0.008, "flare": between(rng, 0.02, 0.25),
                     "end": {"short": 0.625, "knee-length": 0.725, "long": 0.86}[length_word]}  # fmt: skip
         elif kind == "shorts":
-            cut |= {"ease": 0.008 * room, "flare": 0.008 * room, "end": rng.uniform(0.62, 0.69)}
+            cut |= {"ease": 0.008 * room, "flare": 0.008 * room, "end": between(rng, 0.62, 0.69)}
         else:
             cut |= {"ease": 0.006 * room, "flare": {"": 0.004, "slim": 0.0, "loose": 0.013}[fit], "end": 0.943}
     shown_second = second if pattern != "plain" or cut["trim"] else ""
@@ -291,24 +303,18 @@ def draw_garment(rng: np.random.Generator, category: str, quiet: bool = False) -
 
 def differ(a: Garment, b: Garment) -> bool:
     """Whether two garments look clearly different: another colour, by more than a shade."""
-    distance = np.abs(np.array(a.colour, float) - np.array(b.colour, float)).sum()
-    return bool(distance > 90)
+    return sum(abs(p - q) for p, q in zip(a.colour, b.colour, strict=True)) > 90
 
 
-class _Brush:
+class _Brush(Raster):
     """Fills antialiased polygons, given in body heights, on pictures of one size."""
 
-    def __init__(self, size: Size, frame: Frame):
-        self.size, self.frame = size, frame
-
     def __call__(self, image: np.ndarray, points, colour):
-        pixels = self.frame.pixels(np.asarray(points), self.size.height)
-        cv2.fillPoly(image, [pixels], colour, cv2.LINE_AA, SHIFT)
+        cv2.fillPoly(image, [self.fixed(np.asarray(points))], colour, cv2.LINE_AA, SHIFT)
 
     def all(self, image: np.ndarray, outlines: np.ndarray, colour: Colour):
         """Polygons (S, N, 2) of one colour, which may overlap."""
-        pixels = self.frame.pixels(outlines.reshape(-1, 2), self.size.height)
-        for outline in pixels.reshape(outlines.shape):
+        for outline in self.fixed(outlines.reshape(-1, 2)).reshape(outlines.shape):
             cv2.fillPoly(image, [outline], colour, cv2.LINE_AA, SHIFT)
 
     def line(self, image: np.ndarray, points: np.ndarray, half_width: float, colour: Colour):
@@ -321,9 +327,6 @@ class _Brush:
         if self.shows(min(bottom - top, right - left)):
             self(image, ((left, top), (right, top), (right, bottom), (left, bottom)), colour)
 
-    def shows(self, length: float) -> bool:
-        return self.size.shows(length * self.frame.scale)
-
     def pixels(self, length: float) -> float:
         """A length in body heights as pixels of the canvas."""
         return length * self.frame.scale * self.size.height
@@ -332,9 +335,10 @@ class _Brush:
         """The coverage of outlines, (h, w) uint8, and the box that holds it and all that is interpolated with it."""
         h, w = self.size.shape
         alpha = np.zeros((h, w), np.uint8)
-        for outline in outlines:
-            self(alpha, outline, 255)
-        x, y, width, height = cv2.boundingRect(self.frame.pixels(np.concatenate(outlines), h))
+        fixed = [self.fixed(outline) for outline in outlines]
+        for outline in fixed:
+            cv2.fillPoly(alpha, [outline], 255, cv2.LINE_AA, SHIFT)
+        x, y, width, height = cv2.boundingRect(np.concatenate(fixed))
         x0, y0, x1, y1 = (value >> SHIFT for value in (x, y, x + width, y + height))
         return alpha, (slice(max(y0 - 3, 0), min(y1 + 4, h)), slice(max(x0 - 3, 0), min(x1 + 4, w)))
 
@@ -351,32 +355,31 @@ def draw_flat(garment: Garment, size: Size, photograph: bool = True) -> Flat:
     if a.neckline in ("hood", "high"):
         top = 0.118 if a.neckline == "hood" else 0.135
     end = garment.end
-    half = max(*np.interp((ARMPIT, end), LEVELS, garment.torso_edges(AVERAGE)[1]).tolist(), 0.1)
     if a.kind in ("trousers", "shorts"):
         half = 0.082 + 0.5 * 0.088 + garment.ease + garment.flare
-    if a.sleeves == "long-sleeve":
+    elif a.sleeves == "long-sleeve":
         half = 0.222
-    elif a.sleeves == "short-sleeve":
-        half = max(half, 0.196)
+    else:
+        least = 0.196 if a.sleeves == "short-sleeve" else 0.1
+        half = max(*np.interp((ARMPIT, end), LEVELS, garment.torso_edges(AVERAGE)[1]).tolist(), least)
     scale = min(0.9 / (end - top), 0.93 * 0.5 * aspect / half)
     frame = Frame(scale, 0.5 * aspect, 0.5 - 0.5 * scale * (top + end))
     brush = _Brush(size, frame)
-    weight = _pattern(garment, height, width, scale * height, frame.origin * height)
-    table = _colour_table(garment)
-    white, empty = np.full((height, width, 3), 255, np.uint8), np.zeros((height, width), np.uint8)
-    flat = Flat(white, empty, empty.copy(), [], scale, frame.origin, np.zeros(4))
+    fabric = _Fabric(garment, size, frame)
+    empty = np.zeros(size.shape, np.uint8)
+    flat = Flat(plain(size.shape, (255, 255, 255)), empty, empty.copy(), [], scale, frame.origin, np.zeros(4))
     draw = {"upper_body": _cut_top, "dresses": _cut_top, "lower_body": _cut_skirt if a.kind == "skirt" else _cut_trousers}[
         a.category
     ]
-    draw(flat, garment, brush, weight, table)
+    draw(flat, garment, brush, fabric)
     for index, part in enumerate(flat.parts if photograph else ()):
+        if part.name == "torso" and a.neckline not in ("none", "high"):
+            _draw_inside(flat, garment, brush)
         box = part.box
         alpha = part.alpha[box]
         _blend(flat.image[box], part.image[box], alpha)
         np.maximum(flat.alpha[box], alpha, out=flat.alpha[box])
         flat.owner[box][alpha > 250] = 1 + index
-        if part.name == "hood":
-            _draw_inside(flat, garment, brush)
     return flat
 
 
@@ -391,12 +394,36 @@ def _soft(t: np.ndarray, duty: float, pixels: float) -> np.ndarray:
     return np.clip(0.5 + (0.5 * duty - np.abs(t % 1.0 - 0.5)) * pixels, 0, 1)
 
 
+class _Fabric:
+    """What the parts of a garment are cut from, as large as the canvas: one colour, or a pattern of up to three."""
+
+    def __init__(self, garment: Garment, size: Size, frame: Frame):
+        self.shape, self.frame, self.colour = size.shape, frame, garment.colour
+        self.patterned = garment.attributes.pattern != "plain"
+        if self.patterned:
+            self._weight = _pattern(garment, *size.shape, frame.scale * size.height, frame.origin * size.height)
+            self._table = _colour_table(garment)
+
+    def sheet(self) -> np.ndarray:
+        """(h, w, 3) uint8."""
+        return _cloth(self._weight, self._table) if self.patterned else plain(self.shape, self.colour)
+
+    def turned(self, pivot: np.ndarray, angle: float, box: tuple[slice, slice]) -> np.ndarray:
+        """The sheet turned by `angle` about a point of the drawing; (h, w, 3) uint8, cloth only in `box`."""
+        if not self.patterned:
+            return self.sheet()
+        height, width = self.shape
+        turn = cv2.getRotationMatrix2D((self.frame(pivot) * height - 0.5).tolist(), float(np.degrees(angle)), 1.0)
+        weight = cv2.warpAffine(self._weight, turn, (width, height), borderMode=cv2.BORDER_REFLECT)
+        sheet = np.empty((height, width, 3), np.uint8)
+        sheet[box] = _cloth(weight[box], self._table)
+        return sheet
+
+
 def _pattern(garment: Garment, height: int, width: int, unit: float, origin: np.ndarray) -> np.ndarray:
     """How much of the second colour there is: (h, w) uint8, 0 first, 200 second, 255 third colour."""
     pattern, period = garment.attributes.pattern, garment.period
     weight = np.zeros((height, width), np.uint8)
-    if pattern == "plain":
-        return weight
     y = (np.arange(height) + 0.5 - origin[1]) / unit / period + garment.phase
     x = (np.arange(width) + 0.5 - origin[0]) / unit / period + 0.5
     pixels = period * unit
@@ -498,10 +525,10 @@ def _draw_inside(flat: Flat, garment: Garment, brush: _Brush):
     brush(flat.alpha, outline, 255)
 
 
-def _cut_top(flat: Flat, garment: Garment, brush: _Brush, weight: np.ndarray, table: np.ndarray):
+def _cut_top(flat: Flat, garment: Garment, brush: _Brush, fabric: _Fabric):
     a = garment.attributes
     body = AVERAGE
-    image = _cloth(weight, table)
+    image = fabric.sheet()
     line = shade(garment.colour, 0.22)
     trim = garment.second if garment.trim else shade(garment.colour, 0.1)
     v = steps(0.192 if garment.sleeve_end else 0.262, garment.end, 40)
@@ -566,8 +593,7 @@ def _cut_top(flat: Flat, garment: Garment, brush: _Brush, weight: np.ndarray, ta
             brush.line(image, cord, 0.0018, string)
     _print(flat, garment, image, brush)
     if a.neckline == "hood":
-        hood_image = image.copy()
-        hood_image[:] = np.array(garment.colour, np.uint8)
+        hood_image = plain(fabric.shape, garment.colour)
         hood = curve(
             (
                 (-0.05, 0.172),
@@ -588,31 +614,21 @@ def _cut_top(flat: Flat, garment: Garment, brush: _Brush, weight: np.ndarray, ta
         )
         brush(hood_image, inner, shade(garment.colour, 0.2))
         _panel(flat, "hood", hood_image, brush.cut(hood), *edges)
-    elif a.neckline != "high":
-        _draw_inside(flat, garment, brush)
     _panel(flat, "torso", image, brush.cut(*outlines), *edges)
     if garment.sleeve_end:
         for side in (-1, 1):
-            _cut_sleeve(flat, garment, brush, weight, table, side, line, trim)
+            _cut_sleeve(flat, garment, brush, fabric, side, line, trim)
 
 
 _CAP = np.linspace(np.pi, 0, 14)[1:-1]  # angles of the points of a sleeve's round top
 
 
-def _cut_sleeve(
-    flat: Flat, garment: Garment, brush: _Brush, weight: np.ndarray, table: np.ndarray, side: int, line: Colour, trim: Colour
-):
+def _cut_sleeve(flat: Flat, garment: Garment, brush: _Brush, fabric: _Fabric, side: int, line: Colour, trim: Colour):
     angle = 0.27 if garment.attributes.sleeves == "long-sleeve" else 0.6
     body = AVERAGE
     shoulder = np.array((side * (body.shoulder - 0.015), SHOULDER + 0.021))
     direction = np.array((side * np.sin(angle), np.cos(angle)))
     half = garment.sleeve_half_width()
-    height, width = weight.shape
-    turned = weight
-    if garment.attributes.pattern != "plain":
-        pivot = (brush.frame(shoulder) * height - 0.5).tolist()
-        turn = cv2.getRotationMatrix2D(pivot, float(np.degrees(side * angle)), 1.0)
-        turned = cv2.warpAffine(weight, turn, (width, height), borderMode=cv2.BORDER_REFLECT)
     end = garment.sleeve_end
     s = steps(0.0, end, 16)
     along = shoulder + 0.313 * s[:, None] * direction
@@ -622,8 +638,7 @@ def _cut_sleeve(
     cap = shoulder - w[0] * (aside * across + 1.02 * up * direction)
     outline = np.concatenate(((along - across * w[:, None])[::-1], cap[::-1], along + across * w[:, None]))
     alpha, box = brush.cut(outline)
-    image = np.empty((height, width, 3), np.uint8)
-    image[box] = _cloth(turned[box], table)
+    image = fabric.turned(shoulder, side * angle, box)
     # the seam: along the cap outside, but inside it falls flatly to the armpit, as a set-in sleeve's does
     flat_power = np.where(side * aside < 0, 1.6, 1.0)
     aside, up = np.sign(aside) * np.abs(aside) ** flat_power, up**flat_power
@@ -662,9 +677,9 @@ def _print(flat: Flat, garment: Garment, image: np.ndarray, brush: _Brush):
     flat.print_box = (flat.origin + flat.scale * box).reshape(4)
 
 
-def _cut_skirt(flat: Flat, garment: Garment, brush: _Brush, weight: np.ndarray, table: np.ndarray):
+def _cut_skirt(flat: Flat, garment: Garment, brush: _Brush, fabric: _Fabric):
     body = AVERAGE
-    image = _cloth(weight, table)
+    image = fabric.sheet()
     line = shade(garment.colour, 0.22)
     v = steps(WAIST, garment.end, 40)
     edges = garment.torso_edges(body)
@@ -686,9 +701,9 @@ def _waistband(image: np.ndarray, garment: Garment, brush: _Brush, line: Colour)
     brush.bar(image, WAIST + 0.0165, WAIST + 0.0178, line)
 
 
-def _cut_trousers(flat: Flat, garment: Garment, brush: _Brush, weight: np.ndarray, table: np.ndarray):
+def _cut_trousers(flat: Flat, garment: Garment, brush: _Brush, fabric: _Fabric):
     body = STRADDLE if garment.attributes.kind == "shorts" else STRIDE
-    image = _cloth(weight, table)
+    image = fabric.sheet()
     line = shade(garment.colour, 0.24)
     crotch = CROTCH
     _waistband(image, garment, brush, line)

@@ -12,7 +12,7 @@ import numpy as np
 from ladi_mini.presets import CATEGORIES
 from ladi_mini.wardrobe.dressing import Drawing, draw_many
 
-GARMENT, REPAINT, VISIBLE, WORN = 1, 2, 4, 8  # bits of a packed sample's masks
+GARMENT, REPAINT, VISIBLE, WORN = np.array((1, 2, 4, 8), np.uint8)  # bits of a packed sample's masks
 
 
 def pack_many(job: tuple) -> dict[str, np.ndarray]:
@@ -34,11 +34,11 @@ def pack(drawings: list[Drawing], unpaired: bool) -> dict[str, np.ndarray]:
             return np.asarray(getattr(drawings[0], name))[None]
         return np.stack([getattr(d, name) for d in drawings])
 
-    masks = GARMENT * stack("garment_mask") + VISIBLE * stack("warp_visible") + WORN * stack("worn")
+    masks = GARMENT * stack("garment_mask") | VISIBLE * stack("warp_visible") | WORN * stack("worn")
     arrays = {
         "person": stack("person"),
         "garment": stack("garment"),
-        "masks": masks.astype(np.uint8),
+        "masks": masks,
         "parse": stack("parse"),
         "keypoints": stack("keypoints"),
         "keypoint_visible": stack("keypoint_visible"),

@@ -21,6 +21,7 @@ from ladi_mini.wardrobe.canvas import (
     Colour,
     Frame,
     band,
+    between,
     curve,
     ellipse,
     mix,
@@ -125,7 +126,8 @@ class Arm:
             rx, ry = x - centre_x, y - centre_y
             in_arc = (along > straight) & (along_b < end)
             radius = np.sqrt(rx * rx + ry * ry)
-            phi = np.arctan2(sign * (ny * rx - nx * ry), -nx * rx - ny * ry)
+            across, down = sign * (ny * rx - nx * ry), -nx * rx - ny * ry
+            phi = np.arctan2(across, down, where=in_arc, out=np.zeros_like(s))  # slow, and few points need it
             s = np.where(in_arc, straight + self.arc * phi, s)
             d = np.where(in_arc, sign * (self.arc - radius), d)
         return s / self.length, d
@@ -188,6 +190,11 @@ class Body:
             tables["leg_axis", side] = smooth((HIP, KNEE, ANKLE), (hip, knee, ankle), v)
         return tables
 
+    @cached_property
+    def head(self) -> "Head":
+        """Places points on this person's head."""
+        return Head(self)
+
     def level(self, v):
         """The y of this body where the average body has height `v`."""
         return np.interp(v, LEVELS, self.measures["level"])
@@ -195,10 +202,6 @@ class Body:
     def middle(self, v):
         """The x of the spine at height `v`, and of the line between the legs below it."""
         return np.interp(v, LEVELS, self.measures["middle"])
-
-    def half_width(self, v):
-        """Half the torso's width at height `v`, arms not counted."""
-        return np.interp(v, LEVELS, self.measures["half_width"])
 
     def leg_axis(self, side: int, v):
         """The x of a leg's middle at height `v`, from the hip down."""
@@ -226,8 +229,8 @@ def bend_arm(side: int, shoulder, upper: float, fore: float, target, outward: fl
 
 def draw_person(rng: np.random.Generator) -> Body:
     """A person with a pose from `rng`."""
-    build = rng.uniform(0.88, 1.2)
-    feminine = rng.uniform(0, 1)
+    build = between(rng, 0.88, 1.2)
+    feminine = rng.random()
     body = Body(
         chest=0.086 * build * (1.03 - 0.07 * feminine),
         waist=0.071 * build * (1.08 - 0.18 * feminine) + 0.004 * (build > 1.1),
@@ -238,19 +241,19 @@ def draw_person(rng: np.random.Generator) -> Body:
         calf=0.0305 * (0.4 + 0.6 * build),
     )
     body.heights = body.heights.copy()
-    head = rng.uniform(-0.003, 0.008)
+    head = between(rng, -0.003, 0.008)
     body.heights[1:4] += head
-    body.heights[4:7] += rng.uniform(-0.012, 0.012)
-    body.heights[7] += rng.uniform(-0.008, 0.008)
-    body.lean = rng.uniform(-0.012, 0.012)
-    body.sway = rng.uniform(-0.01, 0.01)
-    body.tilt = rng.uniform(-0.05, 0.05) - 1.5 * body.sway
-    body.turn = rng.uniform(-0.5, 0.5)
-    body.stance = rng.uniform(0.045, 0.072)
+    body.heights[4:7] += between(rng, -0.012, 0.012)
+    body.heights[7] += between(rng, -0.008, 0.008)
+    body.lean = between(rng, -0.012, 0.012)
+    body.sway = between(rng, -0.01, 0.01)
+    body.tilt = between(rng, -0.05, 0.05) - 1.5 * body.sway
+    body.turn = between(rng, -0.5, 0.5)
+    body.stance = between(rng, 0.045, 0.072)
     bend = pick(rng, (-1, 0, 1))
     body.bend = (-0.008 * (bend < 0), 0.008 * (bend > 0))
-    body.head_tilt = rng.uniform(-0.12, 0.12)
-    body.head_turn = float(np.clip(body.turn + rng.uniform(-0.4, 0.4), -0.8, 0.8))
+    body.head_tilt = between(rng, -0.12, 0.12)
+    body.head_turn = float(np.clip(body.turn + between(rng, -0.4, 0.4), -0.8, 0.8))
     body.arms = _draw_arms(rng, body, build)
     body.skin = pick(rng, SKINS)
     dark = SKINS.index(body.skin) >= 5
@@ -263,12 +266,12 @@ def draw_person(rng: np.random.Generator) -> Body:
     body.iris = pick(rng, IRISES[:2] if dark else IRISES)
     body.lashes = feminine > 0.5
     body.lips = mix(body.skin, (178, 66, 74), 0.62 if feminine > 0.5 else 0.34)
-    body.beard = bool(feminine < 0.4 and rng.uniform() < 0.35)
+    body.beard = bool(feminine < 0.4 and rng.random() < 0.35)
     shoes = ((240, 240, 238), (52, 52, 58), (120, 80, 56), (196, 52, 56), (50, 66, 104), (206, 182, 150))
     body.shoe = pick(rng, shoes)
     body.shoe_style = pick(rng, ("sneaker", "sneaker", "flat", "boot"))
-    body.face_shape = rng.uniform(0.94, 1.06)
-    body.smile = rng.uniform(0.2, 1.0)
+    body.face_shape = between(rng, 0.94, 1.06)
+    body.smile = between(rng, 0.2, 1.0)
     return body
 
 
@@ -287,15 +290,15 @@ def _draw_arms(rng: np.random.Generator, body: Body, build: float) -> tuple[Arm,
         if pose == "both hips":
             kind = "hip"
         if kind in ("down", "out"):
-            a = rng.uniform(0.1, 0.2) if kind == "down" else rng.uniform(0.24, 0.4)
-            b = rng.uniform(-0.04, 0.12) if kind == "down" else rng.uniform(0.1, 0.3)
+            a = between(rng, 0.1, 0.2) if kind == "down" else between(rng, 0.24, 0.4)
+            b = between(rng, -0.04, 0.12) if kind == "down" else between(rng, 0.1, 0.3)
             elbow = shoulder + upper * np.array((side * np.sin(a), np.cos(a)))
             wrist = elbow + fore * np.array((side * np.sin(b), np.cos(b)))
         elif kind == "hip":
-            target = (body.sway + side * (body.hip + 0.012), body.level(HIP) - rng.uniform(0.02, 0.05))
+            target = (body.sway + side * (body.hip + 0.012), body.level(HIP) - between(rng, 0.02, 0.05))
             elbow, wrist = bend_arm(side, shoulder, upper, fore, target)
         else:  # in front of the body
-            target = (body.sway + side * rng.uniform(0.02, 0.045), body.level(WAIST) + rng.uniform(-0.03, 0.05))
+            target = (body.sway + side * between(rng, 0.02, 0.045), body.level(WAIST) + between(rng, -0.03, 0.05))
             elbow, wrist = bend_arm(side, shoulder, upper, fore, target)
         sides.append(Arm(side, shoulder, elbow, wrist, radius))
     return tuple(sides)
@@ -310,8 +313,7 @@ def keypoints(body: Body, frame: Frame) -> np.ndarray:
         leg[0, 0] += arm.side * 0.1 * body.hip
     outward = np.array((0.35 * right.radius, -0.2 * right.radius))
     shoulders = right.shoulder + outward * (-1, 1), left.shoulder + outward
-    head = Head(body)
-    nose, *eyes_and_ears = head.place(((0, 0.012), (-0.0185, -0.006), (0.0185, -0.006), (-0.046, 0.002), (0.046, 0.002)))
+    nose, *eyes_and_ears = body.head.place(((0, 0.012), (-0.0185, -0.006), (0.0185, -0.006), (-0.046, 0.002), (0.046, 0.002)))
     neck = 0.5 * (shoulders[0] + shoulders[1])
     points = [nose, neck, shoulders[0], right.elbow, right.wrist, shoulders[1], left.elbow, left.wrist]
     points += [*legs[0], *legs[1], *eyes_and_ears]
