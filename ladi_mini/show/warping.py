@@ -75,13 +75,13 @@ def panel_figure(rows: Sequence[Sequence[Panel]], alt: str, labels: Sequence[str
     if not pictures:
         raise ValueError("a figure of panels needs at least one picture")
     cell = (width - (0.3 if labels else 0)) / columns - 0.12
-    heights = []
+    heights, texts = [], []
     for row in rows:
-        tall = max((p.picture.height / p.picture.width for p in row if p.picture is not None), default=1)
-        text = any(p.title for p in row) + max(p.note.count("\n") + 1 if p.note else 0 for p in row)
-        heights.append(cell * tall + LINE * text + 0.14)
-    figure = Figure(figsize=(width, sum(heights) + 0.06), layout="constrained", facecolor=PAPER)
-    axes = figure.subplots(len(rows), columns, squeeze=False, height_ratios=heights)
+        heights.append(cell * max((p.picture.height / p.picture.width for p in row if p.picture is not None), default=1))
+        lines = any(p.title for p in row) + max(p.note.count("\n") + 1 if p.note else 0 for p in row)
+        texts.append(LINE * lines + 0.14)
+    figure = Figure(figsize=(width, sum(heights) + sum(texts) + 0.06), layout="constrained", facecolor=PAPER)
+    axes = figure.subplots(len(rows), columns, squeeze=False, height_ratios=heights)  # pictures alone: text is margin
     figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0, hspace=0)
     for number, row in enumerate(rows):
         for axis, panel in zip(axes[number], [*row, *[Panel(None, "")] * (columns - len(row))], strict=True):
