@@ -58,16 +58,22 @@ MARK = """async () => {  // brings each view to the screen once, as JupyterLab d
   }
   return found;
 }"""
-LOOK = """image => {
-  const canvas = document.createElement('canvas');
-  [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
-  const context = canvas.getContext('2d');
-  context.drawImage(image, 0, 0);
-  const pixels = context.getImageData(0, 0, canvas.width, canvas.height).data;
-  let sum = 0, squares = 0;
-  for (let i = 1; i < pixels.length; i += 4) { sum += pixels[i]; squares += pixels[i] * pixels[i]; }
-  const count = pixels.length / 4, mean = sum / count;
-  return [Math.sqrt(squares / count - mean * mean), canvas.toDataURL()];
+LOOK = """async view => {  // of each picture: its size on the screen, where it ends, the spread of its greens, its pixels
+  const looks = [];
+  for (const image of view.querySelectorAll('.jp-OutputArea-output img')) {
+    if (!await image.decode().then(() => true, () => false)) return null;  // its source changed meanwhile
+    const canvas = document.createElement('canvas'), {width, height, right} = image.getBoundingClientRect();
+    [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+    const context = canvas.getContext('2d');
+    context.drawImage(image, 0, 0);
+    const pixels = context.getImageData(0, 0, canvas.width, canvas.height).data;
+    let sum = 0, squares = 0;
+    for (let i = 1; i < pixels.length; i += 4) { sum += pixels[i]; squares += pixels[i] * pixels[i]; }
+    const mean = sum / pixels.length * 4, spread = Math.sqrt(squares / pixels.length * 4 - mean * mean);
+    looks.push({width, height, beyond: right - view.getBoundingClientRect().right, spread, picture: canvas.toDataURL()});
+    if (!image.isConnected) return null;  // redrawn meanwhile
+  }
+  return looks.length ? looks : null;
 }"""
 
 
@@ -116,17 +122,13 @@ def ran(window) -> list[int]:
 
 def looked_at(view) -> list[str]:
     """The pictures in a view as data URLs, when they are all there; none is blank, and none is wider than the notebook."""
-    view.locator(".jupyter-widgets img").last.wait_for()
-    drawn = []
-    for image in view.locator(".jupyter-widgets img").all():
-        image.evaluate("image => image.decode()")
-        box, room = image.bounding_box(), view.bounding_box()
-        assert box["width"] > 50 and box["height"] > 50
-        assert box["x"] + box["width"] <= room["x"] + room["width"] + 1
-        spread, picture = image.evaluate(LOOK)
-        assert spread > 5
-        drawn.append(picture)
-    return drawn
+    until = time.monotonic() + 60
+    while (looks := view.evaluate(LOOK)) is None:
+        assert time.monotonic() < until, "no picture is drawn"
+        time.sleep(0.2)
+    for look in looks:
+        assert min(look["width"], look["height"]) > 50 and look["spread"] > 5 and look["beyond"] < 1
+    return [look["picture"] for look in looks]
 
 
 def move(control, action: str):
@@ -144,7 +146,7 @@ def move(control, action: str):
 
 def changed(view, before: list[str], what: str) -> list[str]:
     """Waits until a view shows other pictures than before; returns them."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + 120  # a try-on of twenty steps on a busy machine
     while time.monotonic() < until:
         if (after := looked_at(view)) != before:
             return after
