@@ -39,11 +39,11 @@ def read_card(path: Path) -> dict:
 
 def circumstances(device: torch.device | str = "cpu") -> dict:
     """Where and with what a run was made: processor or GPU, threads, versions, commit."""
-    device = torch.device(device)
+    device, threads = torch.device(device), torch.get_num_threads()
     return {
         "hardware": torch.cuda.get_device_name(device)
         if device.type == "cuda"
-        else f"{_processor()}, {torch.get_num_threads()} threads",
+        else f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}",
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "versions": {name: _version(name) for name in LIBRARIES},

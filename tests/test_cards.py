@@ -24,7 +24,7 @@ def test_a_write_that_fails_leaves_the_old_card(tmp_path, monkeypatch):
 
 def test_circumstances_name_the_hardware_and_the_versions():
     found = circumstances()
-    assert "threads" in found["hardware"] and found["versions"]["torch"] != "absent"
+    assert " thread" in found["hardware"] and found["versions"]["torch"] != "absent"
 
 
 def test_memory_is_unknown_where_the_unix_module_resource_is_missing():

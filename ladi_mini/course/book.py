@@ -276,7 +276,7 @@ def _told(course: Course, source: Path, said: str) -> str:
 
 
 def setup(app) -> dict:
-    """Gives the pictures of the notebooks their alt texts."""
+    """Gives the pictures of the notebooks their alt texts, and keeps a formula on the line of its comma and its bracket."""
     from docutils import nodes
 
     alts = json.loads((Path(app.srcdir) / "alts.json").read_text(encoding="utf-8"))
@@ -285,5 +285,20 @@ def setup(app) -> dict:
         for image in doctree.findall(nodes.image):
             image.setdefault("alt", alts.get(Path(image["uri"]).stem, image.get("alt", "")))
 
+    def keep_together(app, doctree):  # browsers break lines before and after a formula, whatever stands there
+        for formula in list(doctree.findall(nodes.math)):
+            parent, place = formula.parent, formula.parent.index(formula)
+            around = [parent[i] if 0 <= i < len(parent) else None for i in (place - 1, place + 1)]
+            before, after = (str(node) if isinstance(node, nodes.Text) else "" for node in around)
+            opening, closing = re.search(r"[(\[“]*$", before)[0], re.match(r"[)\],.;:!?”]*", after)[0]
+            if opening:
+                parent.replace(around[0], nodes.Text(before.removesuffix(opening)))
+            if closing:
+                parent.replace(around[1], nodes.Text(after.removeprefix(closing)))
+            if opening or closing:
+                held = [nodes.Text(opening), formula.deepcopy(), nodes.Text(closing)]
+                parent.replace(formula, nodes.inline("", "", *held, classes=["together"]))
+
     app.connect("doctree-read", describe)
+    app.connect("doctree-read", keep_together)
     return {"version": "1", "parallel_read_safe": True}

@@ -220,7 +220,8 @@ def temperature_figure(cosines: torch.Tensor, scales: Sequence[float]) -> Figure
     push.set(title="who is pushed away", xlabel="competitor, hardest first", ylabel="share of the push", ylim=(0, None))
     push.legend()
     curve.set(title="loss", xlabel="scale (log)", xscale="log", ylim=(0, max(1.15 * np.log(n), float(losses.max()) * 1.05)))
-    curve.legend(loc="center right")
+    free = {"loc": "upper right", "bbox_to_anchor": (1.02, 0.86)}  # between the line of chance and the curves
+    curve.legend(**free, handlelength=0.9, handletextpad=0.5)
     return described(
         figure,
         f"For {n} pairs, the shares that each row gives to its columns at {count} scale{'s' if count > 1 else ''}; how the "

@@ -110,7 +110,7 @@ def damage_figure(target: torch.Tensor, other: torch.Tensor, name: str, amount: 
     axes = figure.subplots(1, 3, width_ratios=(1, 1, 2.2))
     unit = DAMAGES[name][1]
     draw_panel(axes[0], Panel(to_image(target[0]), "true"))
-    draw_panel(axes[1], Panel(to_image(picture[0]), f"{name} {amount:g}", unit))
+    draw_panel(axes[1], Panel(to_image(picture[0]), f"{name} {amount:g}", unit.replace(", ", "\n")))
     axis, names = axes[2], list(shares)
     for row, share in enumerate(shares.values()):
         axis.barh(row, min(max(share, 0), 1.2), color=LOOKS[row + 1][0], height=0.6)

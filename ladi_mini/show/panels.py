@@ -2,7 +2,8 @@
 
 Choices made here
 - A figure is as wide as the column of a notebook; its height follows from the shapes of the pictures and the lines of text.
-- `panel_figure` lets a row that has text be higher with it; `panel_rows` makes pictures of one shape equally large.
+- Rows share the height as their pictures do; titles and notes are margins, so rows of pictures of one shape are equally high.
+- `panel_figure` leaves room for notes of several lines and for pictures apart; `panel_rows` packs them closely.
 """
 
 from collections.abc import Callable, Sequence
@@ -52,12 +53,10 @@ def panel_figure(rows: Sequence[Sequence[Panel]], alt: str, labels: Sequence[str
     if not pictures:
         raise ValueError("a figure of panels needs at least one picture")
     cell = (width - (0.3 if labels else 0)) / columns - 0.12
-    heights = []
-    for row in rows:
-        tall = max((p.picture.height / p.picture.width for p in row if p.picture is not None), default=1)
-        text = any(p.title for p in row) + max(p.note.count("\n") + 1 if p.note else 0 for p in row)
-        heights.append(cell * tall + LINE * text + 0.14)
-    return described(_laid_out(rows, labels, (width, sum(heights) + 0.06), heights), alt)
+    tall = [cell * max((p.picture.height / p.picture.width for p in row if p.picture is not None), default=1) for row in rows]
+    lines = [any(p.title for p in row) + max(p.note.count("\n") + 1 if p.note else 0 for p in row) for row in rows]
+    size = width, sum(tall) + LINE * sum(lines) + 0.14 * len(rows) + 0.06
+    return described(_laid_out(rows, labels, size, tall), alt)  # pictures alone: text is margin
 
 
 @in_our_look
