@@ -333,7 +333,13 @@ def test_mini_reaches_what_it_is_shipped_for():
     inside = found["psnr_inside_mask"]
     assert inside["mean"] >= 23 and all(abs(c["mean"] - inside["mean"]) <= 2 for c in inside["by_category"].values())
     assert found["median_of_colour_error"]["mean"] <= 4
-    for name in ("pasted", "without_garment"):
+    assert card["samples"] >= 1024 and min(c["n"] for c in inside["by_category"].values()) >= 300
+    assert abs(card["paired_minus_unpaired"]["psnr_inside_mask"]["mean"]) <= 0.5
+    prints = card["unpaired"]["print_read"]
+    assert prints["truth"]["mean"] >= 0.95 and prints["tryon"]["mean"] >= 0.6 and prints["without_garment"]["mean"] <= 0.1
+    refined, before = found["garment_psnr_after_refinement"]["mean"], found["garment_psnr_before_refinement"]["mean"]
+    assert refined > before
+    for name in ("pasted", "without_garment", "predecessor"):
         assert card["difference_inside_mask"][name]["low"] > 0, name
 
 

@@ -19,6 +19,7 @@ RESULTS = DATA / "results"
 METHODS = {
     "tryon": "the model",
     "pasted": "its warped garment pasted, the rest inpainted by OpenCV",
+    "predecessor": "an encoder-decoder with composition mask (VITON, CP-VTON)",
     "without_garment": "the model without the garment",
 }
 BLOCK = re.compile(r"(<!-- card: (\w+) -->\n).*?(<!-- end card -->)", re.DOTALL)
@@ -31,6 +32,8 @@ def try_on_table(card: dict) -> str:
         "|---|---|---|---|",
     ]
     for name, label in METHODS.items():
+        if name not in card["psnr"]:  # not trained for this size
+            continue
         inner, whole = card["psnr_inside_mask"][name], card["psnr"][name]
         gain = card["difference_inside_mask"].get(name)
         better = "" if gain is None else f"{gain['mean']:.2f} dB ({gain['low']:.2f} to {gain['high']:.2f})"
