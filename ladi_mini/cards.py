@@ -2,6 +2,7 @@
 
 Choices made here
 - A card is a flat dictionary of plain values; numbers are measured, never typed.
+- What holds no further list or dictionary stands on one line, such as an interval: a long card is a third lighter so.
 - Files are written beside their place and renamed, so that a card is whole or absent.
 """
 
@@ -16,6 +17,7 @@ from pathlib import Path
 import torch
 
 LIBRARIES = ("torch", "diffusers", "transformers", "open_clip_torch", "accelerate", "numpy", "opencv-python-headless")
+WIDTH = 130  # characters of a line
 
 
 def write_text(path: Path, text: str) -> None:
@@ -29,7 +31,21 @@ def write_text(path: Path, text: str) -> None:
 
 def write_card(path: Path, card: dict) -> None:
     """Writes `card` as indented JSON, atomically."""
-    write_text(path, json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+    write_text(path, _laid_out(card) + "\n")
+
+
+def _laid_out(value, indent: str = "") -> str:
+    """JSON whose innermost lists and dictionaries take one line each, where that is no longer than `WIDTH`."""
+    flat = json.dumps(value, ensure_ascii=False)
+    parts = list(value.values()) if isinstance(value, dict) else list(value) if isinstance(value, (list, tuple)) else []
+    if not parts or (len(indent + flat) <= WIDTH and not any(isinstance(part, (dict, list, tuple)) for part in parts)):
+        return flat
+    lines = [_laid_out(part, indent + "  ") for part in parts]
+    if isinstance(value, dict):
+        keys = json.loads(json.dumps(dict.fromkeys(value)))  # as JSON writes them
+        lines = [f"{json.dumps(key, ensure_ascii=False)}: {line}" for key, line in zip(keys, lines, strict=True)]
+    begin, end = "{}" if isinstance(value, dict) else "[]"
+    return f"{begin}\n" + ",\n".join(f"{indent}  {line}" for line in lines) + f"\n{indent}{end}"
 
 
 def read_card(path: Path) -> dict:

@@ -1,5 +1,6 @@
 """cards.py: a card is whole or absent, and a machine without Unix's `resource` still writes one."""
 
+import json
 import subprocess
 import sys
 
@@ -12,6 +13,21 @@ def test_a_card_comes_back_as_it_was_written(tmp_path):
     card = {"what": "a run", "größe": [1, 2.5, None]}
     write_card(tmp_path / "new" / "card.json", card)
     assert read_card(tmp_path / "new" / "card.json") == card
+
+
+def test_an_interval_takes_one_line_and_any_card_comes_back(tmp_path):
+    interval = {"mean": 1.5, "low": 1.0, "high": float("inf"), "n": 3}
+    card = {
+        "psnr": {"tryon": interval | {"by_category": {"dresses": interval}}},
+        "empty": {},
+        "rows": [[1, 2], []],
+        "long": ["x" * 50] * 4,
+    }
+    card |= {1: (1, 2), "pair": ({"a": 1}, 2), "none": None}
+    write_card(tmp_path / "card.json", card)
+    text = (tmp_path / "card.json").read_text()
+    assert '"dresses": {"mean": 1.5, "low": 1.0, "high": Infinity, "n": 3}\n' in text and "    [1, 2],\n" in text
+    assert json.loads(text) == json.loads(json.dumps(card)) and max(map(len, text.splitlines())) <= 130
 
 
 def test_a_write_that_fails_leaves_the_old_card(tmp_path, monkeypatch):

@@ -268,7 +268,7 @@ def test_one_command_writes_the_card_and_its_sheets(monkeypatch, tmp_path, capsy
 def test_one_command_writes_a_study_and_its_figure(monkeypatch, tmp_path, capsys):
     assert command(monkeypatch, tmp_path, "--count", 4, "--ablation", "pose") == 0
     results = tmp_path / "data" / "results"
-    assert {f.name for f in results.iterdir()} == {"nano_study_pose.json", "nano_study_pose.png"}
+    assert {f.name for f in results.iterdir()} == {"nano_study_pose.json", "nano_study_pose.webp"}
     assert "without pose map (trained)" in capsys.readouterr().out
 
 

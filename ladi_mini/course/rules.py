@@ -33,7 +33,7 @@ from ladi_mini.course.build import (
     student_notebook,
 )
 from ladi_mini.course.lesson import BEGIN, END, Lesson, LessonError, solution_of
-from ladi_mini.course.notebook import lighter
+from ladi_mini.course.notebook import as_jpeg
 from ladi_mini.course.readme import check as check_readme
 from ladi_mini.course.text import TextError, leftovers, links_in
 from ladi_mini.errors import InputError
@@ -252,8 +252,7 @@ def _text_faults(text: str) -> Iterator[str]:
 def _much_lighter(content: str) -> bool:
     file = base64.b64decode(content)
     with Image.open(io.BytesIO(file)) as picture:
-        kind, _ = lighter(picture, gain=0.5)
-    return kind != "image/png"
+        return len(as_jpeg(picture)) < 0.5 * len(file)
 
 
 class _Tags(html.parser.HTMLParser):

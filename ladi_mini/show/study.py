@@ -33,8 +33,8 @@ MARKS = {"trained": ("o", True), "fine-tuned": ("s", True), "swapped in": ("o", 
 def write_study(card: dict, path: Path) -> Path:
     """Writes the card to `path` and its figure beside it, each whole or not at all; returns the figure's path."""
     write_card(path, card)
-    figure, beside = path.with_suffix(".png"), path.with_name(f".{path.stem}.part.png")
-    study_figure(card).savefig(beside)
+    figure, beside = path.with_suffix(".webp"), path.with_name(f".{path.stem}.part.webp")
+    study_figure(card).savefig(beside, pil_kwargs={"lossless": True, "method": 6})  # lines: a third of the PNG
     beside.replace(figure)
     return figure
 

@@ -85,6 +85,20 @@ def test_smooth_lines_get_a_palette_whose_error_is_not_seen():
     assert np.mean((np.asarray(stored.convert("RGB"), float) - np.asarray(picture, float)) ** 2) < 2
 
 
+def test_a_palette_is_no_smaller_than_its_worst_patch_allows():
+    lines = Image.new("RGB", (400, 300), "white")
+    for x in range(300):  # few pixels, but more colours than the smallest palette has
+        lines.putpixel((x, 10), (x % 256, 0, 0))
+    assert 32 <= len(opened(encode(lines, "x")[0]).getcolors()) <= 64
+    y, x = np.mgrid[0:48, 0:64]
+    tinted = Image.fromarray(np.stack([3 * x, 4 * y, 255 - 3 * x], axis=2).astype(np.uint8))
+    patched = Image.new("RGB", (800, 600), "white")
+    patched.paste(tinted, (300, 300))
+    shown = opened(encode(patched, "x")[0]).convert("RGB").crop((300, 300, 364, 348))
+    error = np.mean((np.asarray(shown, float) - np.asarray(tinted, float)) ** 2)
+    assert error < 32  # no bands in a gradient, though it is a hundredth of the picture
+
+
 def test_transparent_becomes_paper_and_the_same_picture_the_same_bytes():
     clear = Image.new("RGBA", (8, 8), (255, 0, 0, 0))
     data, _ = encode(clear, "Nothing.")
