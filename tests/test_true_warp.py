@@ -4,6 +4,8 @@ Nothing here draws, and nothing but a sample's own fields is read. A feature is 
 checks and of printed letters by their gradients, hem and cuff ends as the point where two fitted edges meet), then the grid
 is asked where the flat one should be on the person. A detector errs where features are smaller than its window or a sliver of
 something else lies between cloth and background, so it takes only features that it finds twice alike; what it takes must agree.
+Such a sliver (trousers beside the hem of a top) is told by its colour; one whose colour lies between both is not, and costs up
+to a pixel: therefore a few ends may lie beyond the tolerance.
 """
 
 from collections.abc import Iterator
@@ -150,7 +152,7 @@ def edge(picture: np.ndarray, start: np.ndarray, along: np.ndarray, outwards: np
         other = np.abs(profile - cloth[:, None] - share.clip(0, 1)[..., None] * change[:, None]).max(-1) / np.sqrt(power)[:, None]
         clean = (
             (np.abs(place) < 2)
-            & (np.where(np.abs(away) < 2, other, 0).max(1) < 0.25)  # no third colour
+            & (np.where(np.abs(away) < 2, other, 0).max(1) < 0.15)  # no third colour, not even as a sliver within a pixel
             & (np.where((away > 1) & (away < 2.5), share, 1).min(1) > 0.8)
             & (np.where((away < -1) & (away > -2.5), share, 0).max(1) < 0.2)
         )
@@ -238,12 +240,12 @@ def samples() -> list[TryOnSample]:
     return [sample(SEED, index, 256, 192) for index in range(90)]
 
 
-def assert_agree(right: list[float], least: int, share: float, worst: float = 2 * TOLERANCE):
-    """At least `least` features; half of them far below the tolerance, `share` of them within it and none beyond `worst`."""
+def assert_agree(right: list[float], least: int, share: float):
+    """At least `least` features; half of them far below the tolerance, `share` of them within it and none beyond twice that."""
     assert len(right) >= least
     assert np.median(right) < 0.25
     assert np.mean(np.array(right) <= TOLERANCE) >= share
-    assert max(right) < worst
+    assert max(right) < 2 * TOLERANCE
 
 
 def assert_disagree(wrong: list[float], least: int):
@@ -266,8 +268,7 @@ def test_ends_of_hems_and_cuffs_lie_where_the_grid_says():
     large = [sample(SEED, index, 512, 384) for index in range(45)]  # at 256 x 192 a hem end is smaller than an edge is long
     found = {category: [e for it in large if it.category == category for e in end_errors(it)] for category in LABELS}
     assert all(len(errors) >= 8 for errors in found.values())
-    # one end of ninety, at the strap of a tank top, is found 1.04 px away
-    assert_agree([error for errors in found.values() for error in errors], 50, 0.97, worst=1.25)
+    assert_agree([error for errors in found.values() for error in errors], 50, 0.97)
     for shift in SHIFTS:
         assert_disagree([error for it in large for error in end_errors(it, shift)], 50)
 
