@@ -9,9 +9,10 @@ from tiny import TINY, batch, noisy, tiny_pipeline
 from ladi_mini.checkpoints import build_component, save_stage
 from ladi_mini.clip import build_clip, clip_pixels, image_features, text_features, tokenize
 from ladi_mini.emasc import build_emasc
+from ladi_mini.evaluation import evaluate, study
 from ladi_mini.evaluation import methods as m
-from ladi_mini.evaluation import study
 from ladi_mini.evaluation.predecessor import build_predecessor
+from ladi_mini.evaluation.study import joined
 from ladi_mini.sample import InputError
 from ladi_mini.show.study import METRICS, study_figure
 from ladi_mini.wardrobe.captions import caption
@@ -189,6 +190,23 @@ def test_the_card_holds_every_variant_with_its_difference_to_the_base(card):
     assert all(row["how"] in ("trained", "swapped in", "not this model") for row in card["rows"])
     assert "emasc-linear" in card["skipped"] and "print_read" in card["skipped"]
     json.dumps(card)
+
+
+def test_groups_that_were_measured_apart_join_to_the_card_of_all(card, clip):
+    torch.manual_seed(0)
+    pipe, given = tiny_pipeline(), {"samples": 4, "batch_size": 4}
+    apart = [study(pipe, TINY, group, clip=clip, **given) for group in ("pose", "text")]
+    try_on, _ = evaluate(pipe, TINY, orders=("unpaired",), predecessor=build_predecessor(TINY).eval(), **given)
+    whole = joined(apart, try_on)
+    assert "(all)" in whole["what"] and "study" in whole["what"]
+    assert [row["group"] for row in whole["rows"]] == ["text"] * 5 + ["pose"] * 2 + ["predecessors"] * 3  # the order of all
+    names = {row["name"] for row in whole["rows"]} - {"base", "predecessor"}  # whose weights are others here
+    assert names < {row["name"] for row in card["rows"]}
+    for table in ("scores", "difference_to_base"):
+        for name in names:
+            assert whole[table]["psnr"][name]["mean"] == pytest.approx(card[table]["psnr"][name]["mean"], abs=1e-3), (table, name)
+    with pytest.raises(InputError, match="the cards have seed 0 and 1; join what was measured alike"):
+        joined([apart[0], apart[1] | {"seed": 1}], try_on)
 
 
 def test_paste_back_leaves_known_pixels_exact(card):
