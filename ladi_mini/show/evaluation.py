@@ -100,7 +100,7 @@ def save_page(page: Image.Image, path: Path) -> None:
     exif[0x010E] = page.info["alt"].encode("ascii", "replace").decode()  # ImageDescription
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.stem}.{os.getpid()}.part.webp")
-    page.save(beside, exif=exif, quality=86, method=6)
+    page.save(beside, exif=exif, quality=78, method=6)  # lighter by a quarter than at 86, and no worse to the eye
     beside.replace(path)
 
 

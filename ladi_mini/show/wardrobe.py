@@ -44,7 +44,7 @@ def wardrobe_sheet(seed: int = 0, columns: int = COLUMNS) -> Image.Image:
 def save_sheet(sheet: Image.Image, path: Path):
     """Writes a sheet as JPEG, PNG or WebP by the name's ending, with its alt text inside and in a card beside it."""
     path = Path(path)
-    options = {".webp": {"quality": 84, "method": 6}, ".jpg": {"quality": 88}, ".png": {"optimize": True}}
+    options = {".webp": {"quality": 78, "method": 6}, ".jpg": {"quality": 88}, ".png": {"optimize": True}}
     if path.suffix not in options:
         raise InputError(f"{path} ends in {path.suffix!r}, expected .webp, .jpg or .png; name it so.")
     exif = Image.Exif()
