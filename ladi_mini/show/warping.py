@@ -229,7 +229,7 @@ def direction_figure(source: torch.Tensor, forward: torch.Tensor, backward: torc
     return panel_figure(
         [row],
         "A piece of cloth of few pixels three times: as it is; turned and enlarged by throwing each pixel to its new place, "
-        f"which leaves red holes on {share:.0%} of the picture; and by fetching a colour for each new pixel, which leaves none.",
+        f"which leaves orange holes on {share:.0%} of the picture; and by fetching a colour for each new pixel, which leaves none.",
     )
 
 
@@ -253,7 +253,7 @@ def corners_figure(count: int = 4) -> Figure:
             spine.set_visible(False)
     return described(
         figure,
-        f"A row of {count} pixels twice. With align_corners=True, -1 and 1, drawn as red lines, go through the centres of the "
+        f"A row of {count} pixels twice. With align_corners=True, -1 and 1, drawn as orange lines, go through the centres of the "
         "first and the last pixel; with False they are the outer edges of these pixels, so every centre has another number.",
     )
 
@@ -368,7 +368,7 @@ def constraint_figure(sample: TryOnSample, runs: dict[str, torch.Tensor], grids:
 
 
 def draw_lattice(axis: Axes, points: torch.Tensor):
-    """Control points (side², 2) joined along rows (red) and columns (blue); the dashed frame is the garment's picture."""
+    """Control points (side², 2) joined along rows (orange) and columns (blue); the dashed frame is the garment's picture."""
     axis.set_anchor("N")
     side = round(len(points) ** 0.5)
     lattice = points.detach().double().cpu().numpy().reshape(side, side, 2)
@@ -603,7 +603,7 @@ def change_figure(gains: dict[str, torch.Tensor], before: torch.Tensor, after: t
     fainter = float((after < before).double().mean())
     return described(
         figure,
-        f"Left, decibels that refinement gains, one dot a sample and red the mean: {'; '.join(told)}. Right, the contrast of "
+        f"Left, decibels that refinement gains, one dot a sample and an orange diamond the mean: {'; '.join(told)}. Right, the contrast of "
         f"the printed letters as a share of the true one, a line a sample: on average {means[0]:.2f} in the warped garment and "
         f"{means[1]:.2f} in the refined one; {fainter:.0%} of them become fainter.",
     )
