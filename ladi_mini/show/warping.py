@@ -229,7 +229,7 @@ def direction_figure(source: torch.Tensor, forward: torch.Tensor, backward: torc
     return panel_figure(
         [row],
         "A piece of cloth of few pixels three times: as it is; turned and enlarged by throwing each pixel to its new place, "
-        f"which leaves orange holes on {share:.0%} of the picture; and by fetching a colour for each new pixel, which leaves none.",
+        f"which leaves orange holes on {share:.0%} of the picture; and by fetching a colour for each new pixel, with none left.",
     )
 
 
@@ -603,7 +603,7 @@ def change_figure(gains: dict[str, torch.Tensor], before: torch.Tensor, after: t
     fainter = float((after < before).double().mean())
     return described(
         figure,
-        f"Left, decibels that refinement gains, one dot a sample and an orange diamond the mean: {'; '.join(told)}. Right, the contrast of "
+        f"Left, decibels that refinement gains, a dot a sample, orange the mean: {'; '.join(told)}. Right, the contrast of "
         f"the printed letters as a share of the true one, a line a sample: on average {means[0]:.2f} in the warped garment and "
         f"{means[1]:.2f} in the refined one; {fainter:.0%} of them become fainter.",
     )
