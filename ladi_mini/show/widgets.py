@@ -363,13 +363,12 @@ def full_size_calculator(card: dict):
 
     Its children are the controls by the names of that function's arguments, and the picture.
     """
-    layout = ipywidgets.Layout(width="400px")
-    wide = {"style": {"description_width": "100px"}, "layout": layout, "continuous_update": False}
-    buttons = {"style": {"description_width": "100px", "button_width": "90px"}, "layout": layout}
+    look = {"style": {"description_width": "100px"}, "layout": ipywidgets.Layout(width="400px")}
+    wide = look | {"continuous_update": False}
     controls = {
         "batch": ipywidgets.IntSlider(value=4, min=1, max=64, description="pictures", **wide),
-        "path": ipywidgets.ToggleButtons(options=PATHS, value="compiled", description="path", **buttons),
-        "bits": ipywidgets.ToggleButtons(options=(16, 32), description="bits", **buttons),
+        "path": ipywidgets.Dropdown(options=PATHS, value="compiled", description="path", **look),
+        "bits": ipywidgets.Dropdown(options=(16, 32), description="bits", **look),
         "height": ipywidgets.SelectionSlider(options=(256, 384, 512, 768, 1024), value=512, description="height", **wide),
         "gib": ipywidgets.SelectionSlider(options=(4, 8, 12, 16, 24, 48, 80), value=24, description="your GPU, GiB", **wide),
     }

@@ -3,11 +3,12 @@
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import tiny_course
 
-from ladi_mini.course.book import book
+from ladi_mini.course.book import book, setup
 from ladi_mini.course.build import Course
 from ladi_mini.course.lesson import LessonError
 from ladi_mini.errors import InputError
@@ -124,6 +125,21 @@ def test_notes_are_on_the_instructors_page_only_and_lead_back(pages):
 
 def test_mathjax_lies_beside_the_pages(pages):
     assert "_static/mathjax.js" in lesson(pages) and (pages / "_static" / "mathjax.js").stat().st_size > 1_000_000
+
+
+def test_a_formula_stays_on_the_line_of_its_bracket_and_its_comma(tmp_path):
+    from docutils import nodes
+
+    (tmp_path / "alts.json").write_text("{}")
+    handlers = []
+    app = SimpleNamespace(srcdir=tmp_path, connect=lambda event, handler: handlers.append(handler))
+    setup(app)
+    first, second = nodes.math("", "x"), nodes.math("", "y")
+    paragraph = nodes.paragraph("", "", nodes.Text("take ("), first, nodes.Text("), and "), second, nodes.Text(" too"))
+    for handler in handlers:
+        handler(app, paragraph)
+    assert paragraph.astext() == "take (x), and y too"
+    assert [node.astext() for node in paragraph.findall(nodes.inline)] == ["(x),"]
 
 
 def test_course_with_a_fault_makes_no_book(built):
