@@ -11,6 +11,7 @@ Choices made here
 """
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 
 import torch
 from torch import nn
@@ -87,9 +88,8 @@ def settle_statistics(stage: Stage, table: Tensors, batches: int = 64) -> None:
         norm.reset_running_stats()
         norm.momentum = None  # a cumulative mean
         norm.train()
-    for number, part in enumerate(in_parts(table, stage.config.batch_size)):
-        if number < batches:
-            stage(part)
+    for part in islice(in_parts(table, stage.config.batch_size), batches):
+        stage(part)
     for norm, momentum in zip(norms, before, strict=True):
         norm.momentum = momentum
         norm.eval()
