@@ -38,6 +38,15 @@ class Interrupted(Exception):
     """Training stopped at a checkpoint before its end; the same call goes on from there."""
 
 
+def accelerator_for(precision: str, accelerator: Accelerator | None = None) -> Accelerator:
+    """`accelerator`, or a new one of that `precision`, with a GPU's float32 products and convolutions set for training."""
+    accelerator = accelerator or Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=precision)
+    if accelerator.device.type == "cuda":  # float32 products in TF32: what bfloat16 leaves over is not worth more
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.benchmark = True
+    return accelerator
+
+
 def seed_of(*parts: object) -> int:
     """A 32-bit seed that depends on nothing but `parts`."""
     return zlib.crc32("/".join(map(str, parts)).encode())

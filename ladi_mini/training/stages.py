@@ -16,7 +16,7 @@ from ladi_mini.training.clip import ClipStage
 from ladi_mini.training.emasc import EmascStage
 from ladi_mini.training.inpainting import InpaintingStage
 from ladi_mini.training.inversion import InversionStage
-from ladi_mini.training.loop import Interrupted, seed_of, train_stage
+from ladi_mini.training.loop import Interrupted, accelerator_for, seed_of, train_stage
 from ladi_mini.training.refinement import RefinementStage
 from ladi_mini.training.stage import Stage
 from ladi_mini.training.tryon import TryOnStage
@@ -58,10 +58,7 @@ def train(
     untrained = [name for name in stages if preset.stages[name].steps == 0]
     if untrained:
         raise InputError(f"{untrained[0]} is not trained at preset {preset.name}: its weights come with the base; leave it out.")
-    accelerator = accelerator or Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=precision)
-    if accelerator.device.type == "cuda":  # float32 products in TF32: what bfloat16 leaves over is not worth more
-        torch.set_float32_matmul_precision("high")
-        torch.backends.cudnn.benchmark = True
+    accelerator = accelerator_for(precision, accelerator)
     sizes = {"height": preset.height, "width": preset.width, "seed": seed, "cache_dir": cache, "workers": workers}
     sizes["unpaired"] = preset.train_unpaired
     with accelerator.main_process_first():  # the others read its cache

@@ -12,13 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 
 from ladi_mini.checkpoints import Models, save_stage
 from ladi_mini.presets import Preset
 from ladi_mini.sample import InputError
 from ladi_mini.training.emasc import EmascStage
-from ladi_mini.training.loop import train_stage
+from ladi_mini.training.loop import accelerator_for, train_stage
 from ladi_mini.training.stage import Stage
 from ladi_mini.training.tryon import TryOnStage
 from ladi_mini.wardrobe import RECIPE_VERSION, packed
@@ -61,10 +60,7 @@ def train_variants(
     unknown = sorted(set(names) - set(VARIANTS))
     if unknown:
         raise InputError(f"{unknown[0]!r} is no variant; choose from {', '.join(VARIANTS)}.")
-    gpu = torch.cuda.is_available()
-    if gpu:
-        torch.set_float32_matmul_precision("high")
-    accelerator = Accelerator(cpu=not gpu, mixed_precision=precision)
+    accelerator = accelerator_for(precision)
     count = preset.train_samples if samples is None else samples
     data = packed(
         "train", count, preset.height, preset.width, seed=seed, unpaired=preset.train_unpaired, cache_dir=cache, workers=workers
