@@ -28,8 +28,9 @@ def page(lab, window):
     return window
 
 
-PICTURE = """() => {
+PICTURE = """async () => {  // the source is exchanged at every answer of the kernel: only what is decoded can be read
   const image = document.querySelector('.ladi-pins .body img');
+  while (!await image.decode().then(() => image.naturalWidth > 0, () => false)) await new Promise(go => setTimeout(go, 20));
   const canvas = document.createElement('canvas');
   [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
   const context = canvas.getContext('2d');
@@ -40,7 +41,6 @@ PICTURE = """() => {
 
 def picture(page) -> list[int]:
     """The pixels of the body's picture, RGBA."""
-    page.wait_for_function("document.querySelector('.ladi-pins .body img').complete")
     return page.evaluate(PICTURE)
 
 
