@@ -11,8 +11,11 @@ import torch
 from PIL import Image
 from tiny import TINY, batch, samples, tiny_pipeline
 from torchmetrics.functional.image import peak_signal_noise_ratio
+from typer.testing import CliRunner
 
 from ladi_mini.checkpoints import build_component
+from ladi_mini.errors import InputError
+from ladi_mini.evaluation import __main__ as commands
 from ladi_mini.evaluation import bootstrap, evaluate, examples, inside, psnr
 from ladi_mini.evaluation.baselines import paste_garment
 from ladi_mini.evaluation.predecessor import build_predecessor
@@ -362,3 +365,16 @@ def test_the_table_names_every_method_with_its_interval():
     card |= {"scheduler": "DDIMScheduler", "num_inference_steps": 20, "guidance_scale": 1.5}
     table = try_on_table(card)
     assert table.count("1.23 dB (1.00 to 1.50)") == 2 and "4 test samples, 20 DDIM steps, guidance 1.5" in table
+
+
+@pytest.mark.parametrize("name", ["reader", "predecessor", "variants", "join", "latents"])
+def test_commands_refuse_a_preset_that_does_not_exist_before_any_work(name):
+    rest = ["10"] if name == "variants" else []
+    result = CliRunner().invoke(commands.app, [name, "minni", *rest])
+    assert isinstance(result.exception, InputError) and "'minni'" in str(result.exception)
+
+
+def test_joining_names_the_card_that_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr(commands, "RESULTS", tmp_path)
+    result = CliRunner().invoke(commands.app, ["join", "mini"])
+    assert isinstance(result.exception, InputError) and "mini_study_text.json is missing" in str(result.exception)

@@ -1,20 +1,18 @@
-"""Trains what only measuring needs, and makes the study of latent channels.
+"""Trains what only measuring needs, and makes the study of latent channels: `python -m ladi_mini.evaluation --help`.
 
-    python -m ladi_mini.evaluation reader PRESET [SECONDS]        the reader of prints, beside the preset's weights
-    python -m ladi_mini.evaluation predecessor PRESET [SECONDS]   the encoder-decoder, in data/runs/PRESET/predecessor
-    python -m ladi_mini.evaluation variants PRESET STEPS [NAME..] weights for the component study, in data/runs/PRESET/variants
-    python -m ladi_mini.evaluation join PRESET                    one study card of those of single groups in data/results
-    python -m ladi_mini.evaluation latents PRESET                 both sides, in data/runs/PRESET/latents, card and picture
-
-SECONDS ends the training, not the drawing before it. Variants start from the base and the adapter, which data/runs/PRESET holds
-after `ladi-mini train`, and go to `ladi-mini evaluate --ablation all --finetuned`. A GPU is used if there is one.
+Choices made here
+- SECONDS ends a training, not the drawing before it.
+- Variants start from the base and the adapter, which data/runs/PRESET holds after `ladi-mini train`, and go to
+  `ladi-mini evaluate --ablation all --finetuned`.
+- A GPU is used if there is one.
 """
 
 import os
-import sys
 from pathlib import Path
+from typing import Annotated
 
 import torch
+import typer
 
 from ladi_mini.cards import read_card, write_card
 from ladi_mini.checkpoints import default_folder, stage_files
@@ -30,71 +28,103 @@ from ladi_mini.show.study import write_study
 from ladi_mini.training.variants import VARIANTS, train_variants
 
 DATA = Path(__file__).parents[2] / "data"
-COMMANDS = ("reader", "predecessor", "variants", "join", "latents")
-
-
-def main(arguments: list[str]) -> None:
-    """Runs one of `COMMANDS` and prints what it reached."""
-    if len(arguments) < 2 or arguments[0] not in COMMANDS:
-        raise InputError(f"got {' '.join(arguments) or 'nothing'}, expected one of {', '.join(COMMANDS)}, and a preset.")
-    command, preset, rest = arguments[0], get_preset(arguments[1]), arguments[2:]
-    runs, results, gpu = DATA / "runs" / preset.name, DATA / "results", torch.cuda.is_available()
-    shared = {"workers": os.cpu_count() or 1}
-    fast = {"cache": DATA / "cache", "precision": "bf16" if gpu else "no", "compile": gpu and preset.name != "nano"}
-    measuring = {"device": "cuda" if gpu else "cpu", "workers": shared["workers"]}
-    if command in ("reader", "predecessor"):
-        budget = {"budget": _number(rest[0], "SECONDS")} if rest else {}
-        if command == "reader":
-            card = train_reader(preset, default_folder(preset.name), **measuring, **budget)
-        else:
-            folder = runs / "predecessor"
-            card = train_predecessor(preset, default_folder(preset.name), folder, cache=DATA / "cache", **measuring, **budget)
-        print(card["held_out"])
-    elif command == "variants":
-        if not rest:
-            raise InputError("variants needs STEPS, the same for every variant, as in `variants mini 2500`.")
-        names, steps = tuple(rest[1:]) or tuple(VARIANTS), int(_number(rest[0], "STEPS"))
-        train_variants(names, preset, _whole(preset.name), runs / "variants", steps=steps, **shared, **fast)
-        print(f"Weights and cards are in {runs / 'variants'}.")
-    elif command == "join":
-        groups = [results / f"{preset.name}_study_{group}.json" for group in GROUPS]
-        missing = [path for path in (*groups, results / f"{preset.name}_tryon.json") if not path.is_file()]
-        if missing:
-            raise InputError(f"{missing[0]} is missing; measure it with `ladi-mini evaluate`, with --ablation for a group.")
-        card = joined([read_card(path) for path in groups], read_card(results / f"{preset.name}_tryon.json"))
-        write_study(card, results / f"{preset.name}_study.json")
-    else:
-        folders = {z: runs / "latents" / f"z{z}" for z in CHANNELS}
-        for z, folder in folders.items():
-            train_side(preset, z, default_folder(preset.name), folder, **shared, **fast)
-        reader = load_reader(default_folder(preset.name), measuring["device"])
-        card, strips = latent_study(preset, folders, cache=DATA / "cache", reader=reader, **measuring)
-        write_card(results / f"{preset.name}_latents.json", card)
-        save_page(prints_page(strips, *LATENTS_TITLE), results / f"{preset.name}_latents.webp")
-        print(card["print_read_by_length"])
-
-
+RESULTS, CACHE = DATA / "results", DATA / "cache"
+WORKERS = os.cpu_count() or 1
 LATENTS_TITLE = (
     "Prints through 4 and through 16 latent channels",
     "Unwarped from the true picture, from the autoencoder's and from the try-on's; the same short training on both sides.",
 )
 
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="What only measuring needs: readers, rivals, variants, studies."
+)
+PresetName = Annotated[str, typer.Argument(metavar="PRESET", help="nano or mini.")]
+Seconds = Annotated[float | None, typer.Argument(metavar="SECONDS", min=1, help="Of training, at most.")]
+
+
+@app.command()
+def reader(preset: PresetName, seconds: Seconds = None):
+    """Trains the reader of prints and puts it beside the preset's weights."""
+    size = get_preset(preset)
+    card = train_reader(size, default_folder(preset), device=_device(), workers=WORKERS, **_budget(seconds))
+    print(card["held_out"])
+
+
+@app.command()
+def predecessor(preset: PresetName, seconds: Seconds = None):
+    """Trains the encoder-decoder of VITON and CP-VTON, in data/runs/PRESET/predecessor."""
+    size, out = get_preset(preset), _runs(preset) / "predecessor"
+    card = train_predecessor(
+        size, default_folder(preset), out, cache=CACHE, device=_device(), workers=WORKERS, **_budget(seconds)
+    )
+    print(card["held_out"])
+
+
+@app.command()
+def variants(
+    preset: PresetName,
+    steps: Annotated[int, typer.Argument(min=1, help="The same for every variant.")],
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Which; all if none is named.")] = None,
+):
+    """Trains the try-on variants of the component study, in data/runs/PRESET/variants."""
+    out = _runs(preset) / "variants"
+    train_variants(tuple(names or VARIANTS), get_preset(preset), _whole(preset), out, steps=steps, **_training(preset))
+    print(f"Weights and cards are in {out}.")
+
+
+@app.command()
+def join(preset: PresetName):
+    """Makes one study card and its picture of those of single groups in data/results."""
+    whole = RESULTS / f"{get_preset(preset).name}_tryon.json"
+    groups = [RESULTS / f"{preset}_study_{group}.json" for group in GROUPS]
+    missing = [path for path in (*groups, whole) if not path.is_file()]
+    if missing:
+        raise InputError(f"{missing[0]} is missing; measure it with `ladi-mini evaluate`, with --ablation for a group.")
+    write_study(joined([read_card(path) for path in groups], read_card(whole)), RESULTS / f"{preset}_study.json")
+
+
+@app.command()
+def latents(preset: PresetName):
+    """Trains both sides of the study of latent channels, in data/runs/PRESET/latents; writes its card and picture."""
+    size = get_preset(preset)
+    folders = {z: _runs(preset) / "latents" / f"z{z}" for z in CHANNELS}
+    for z, folder in folders.items():
+        train_side(size, z, default_folder(preset), folder, **_training(preset))
+    judge = load_reader(default_folder(preset), _device())
+    card, strips = latent_study(size, folders, cache=CACHE, reader=judge, device=_device(), workers=WORKERS)
+    write_card(RESULTS / f"{preset}_latents.json", card)
+    save_page(prints_page(strips, *LATENTS_TITLE), RESULTS / f"{preset}_latents.webp")
+    print(card["print_read_by_length"])
+
+
+def _runs(preset: str) -> Path:
+    return DATA / "runs" / preset
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _budget(seconds: float | None) -> dict:
+    return {} if seconds is None else {"budget": seconds}  # else the function's own
+
+
+def _training(preset: str) -> dict:
+    """How stages are trained here: in half precision and compiled where a GPU makes that worth it."""
+    gpu = torch.cuda.is_available()
+    return {
+        "workers": WORKERS, "cache": CACHE, "precision": "bf16" if gpu else "no", "compile": gpu and preset != "nano",
+    }  # fmt: skip
+
 
 def _whole(preset: str) -> Path:
     """The folder of finished stages that has the base as well: the shipped one, or that of one's own training."""
     shipped = default_folder(preset)
-    return shipped if stage_files(shipped, "inpainting")[0].is_file() else DATA / "runs" / preset
-
-
-def _number(text: str, name: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise InputError(f"{name} is {text!r}, expected a number.") from None
+    return shipped if stage_files(shipped, "inpainting")[0].is_file() else _runs(preset)
 
 
 if __name__ == "__main__":
     try:
-        main(sys.argv[1:])
+        app()
     except InputError as error:
         raise SystemExit(f"Error: {error}") from None
