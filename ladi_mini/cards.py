@@ -4,6 +4,7 @@ Choices made here
 - A card is a flat dictionary of plain values; numbers are measured, never typed.
 - What holds no further list or dictionary stands on one line, such as an interval: a long card is a third lighter so.
 - Files are written beside their place and renamed, so that a card is whole or absent.
+- The processor of one name was two and a half times as fast on one day as on another, so a card has a yardstick for its seconds.
 """
 
 import json
@@ -11,6 +12,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -54,7 +56,7 @@ def read_card(path: Path) -> dict:
 
 
 def circumstances(device: torch.device | str = "cpu") -> dict:
-    """Where and with what a run was made: processor or GPU, threads, versions, commit."""
+    """Where and with what a run was made: processor or GPU, threads, speed of the processor, versions, commit."""
     device, threads = torch.device(device), torch.get_num_threads()
     return {
         "hardware": torch.cuda.get_device_name(device)
@@ -62,9 +64,21 @@ def circumstances(device: torch.device | str = "cpu") -> dict:
         else f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}",
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
+        "million_additions_per_second": python_speed(),
         "versions": {name: _version(name) for name in LIBRARIES},
         "commit": _commit(),
     }
+
+
+def python_speed(additions: int = 300_000, repeats: int = 3) -> float:
+    """Million additions a second in a plain loop on this processor now, the best of `repeats`."""
+    best = float("inf")
+    for _ in range(repeats):
+        begun, total = time.perf_counter(), 0
+        for i in range(additions):
+            total += i
+        best = min(best, time.perf_counter() - begun)
+    return round(additions / best / 1e6, 1)
 
 
 def peak_memory_mb(device: torch.device | str = "cpu") -> int | None:

@@ -6,13 +6,17 @@ Choices made here
 """
 
 import os
+from pathlib import Path
+from statistics import median
 
 import torch
 
-from ladi_mini.cards import circumstances
+from ladi_mini.cards import circumstances, read_card
 from ladi_mini.checkpoints import default_folder, stage_files
 from ladi_mini.presets import PRESETS, STAGES
 from ladi_mini.sums import CheckpointError, read_sums, verify
+
+LESSONS = Path(__file__).parents[1] / "data" / "results" / "lessons"
 
 
 def describe() -> list[tuple[str, str]]:
@@ -21,6 +25,7 @@ def describe() -> list[tuple[str, str]]:
     return [
         ("Python", f"{here['python']} on {here['platform']}"),
         ("processor", f"{here['hardware']}, {os.cpu_count()} cores"),
+        ("speed", _speed(here["million_additions_per_second"])),
         ("memory", _memory()),
         ("GPU", _gpu()),
         *here["versions"].items(),
@@ -49,6 +54,14 @@ def weights() -> tuple[list[tuple[str, str]], bool]:
             else:
                 rows.append((f"{preset} {stage}", f"intact, {sum(path.stat().st_size for path in paths) / 1e6:.1f} MB"))
     return rows, whole
+
+
+def _speed(here: float) -> str:
+    """This processor's, and that of the one on which the lessons were timed."""
+    cards = [read_card(path) for path in sorted(LESSONS.glob("*.json"))]
+    there = [card["million_additions_per_second"] for card in cards if "million_additions_per_second" in card]
+    timed = f"; the lessons' seconds were measured at {median(there):.1f}" if there else ""
+    return f"{here:.1f} million additions a second in a Python loop{timed}"
 
 
 def _memory() -> str:

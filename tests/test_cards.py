@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from ladi_mini.cards import circumstances, read_card, write_card, write_text
+from ladi_mini.cards import circumstances, python_speed, read_card, write_card, write_text
 
 
 def test_a_card_comes_back_as_it_was_written(tmp_path):
@@ -41,6 +41,12 @@ def test_a_write_that_fails_leaves_the_old_card(tmp_path, monkeypatch):
 def test_circumstances_name_the_hardware_and_the_versions():
     found = circumstances()
     assert " thread" in found["hardware"] and found["versions"]["torch"] != "absent"
+
+
+def test_the_processors_speed_is_that_of_the_quickest_loop(monkeypatch):
+    clock = iter([0.0, 0.3, 1.0, 1.1, 2.0, 2.2])
+    monkeypatch.setattr("ladi_mini.cards.time.perf_counter", lambda: next(clock))
+    assert python_speed(200_000, repeats=3) == 2.0
 
 
 def test_memory_is_unknown_where_the_unix_module_resource_is_missing():

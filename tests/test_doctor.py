@@ -11,6 +11,7 @@ from PIL import Image
 from test_datasets import header_only_png
 
 from ladi_mini import machine
+from ladi_mini.cards import write_card
 from ladi_mini.checkpoints import default_folder
 from ladi_mini.datasets import DressCode, VitonHD
 from ladi_mini.datasets.doctor import examine
@@ -240,3 +241,11 @@ def test_without_data_it_tells_the_machine_and_the_weights(run, tmp_path, monkey
     assert code == 2 and "clip.safetensors is damaged" in out
     rows, whole = machine.weights()
     assert not whole and [name for name, state in rows if "damaged" in state] == ["nano clip"]
+
+
+def test_the_machines_speed_stands_beside_that_of_the_lessons_cards(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "LESSONS", tmp_path)
+    assert "lessons" not in dict(machine.describe())["speed"]
+    for number, card in enumerate(({"million_additions_per_second": 10.0}, {}, {"million_additions_per_second": 21.0})):
+        write_card(tmp_path / f"{number}.json", card)
+    assert dict(machine.describe())["speed"].endswith("measured at 15.5")
