@@ -32,7 +32,7 @@ test: $(STAMP)  ## everything that is checked: style, then all tests
 	@$(BIN)/ladi-mini course check
 	@$(BIN)/python -m pytest
 
-test-fast: $(STAMP)  ## the quick tests, up to the first failure, in under a minute
+test-fast: $(STAMP)  ## the quick tests, up to the first failure, in a few minutes
 	@$(BIN)/python -m pytest -q -x -m "not slow and not browser"
 
 lab: $(STAMP)  ## open the lessons in JupyterLab
