@@ -13,8 +13,6 @@ from ladi_mini.emasc import build_emasc
 from ladi_mini.evaluation.tables import bench_table, table
 from ladi_mini.presets import FULL
 
-pytestmark = pytest.mark.slow
-
 
 def a_bench(**changes) -> bench.Bench:
     settings = {"preset": TINY, "device": torch.device("cpu"), "half": torch.float32, "steps": 3, "batch": 2, "repeats": 1,

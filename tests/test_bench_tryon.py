@@ -8,8 +8,6 @@ from tiny import TINY, tiny_pipeline
 from ladi_mini import bench_tryon
 from ladi_mini.wardrobe import Wardrobe
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture()
 def pipe():

@@ -315,7 +315,6 @@ COLOURS = {"white": (1, 1, 1), "black": (-1, -1, -1), "red": (1, -1, -1), "green
            "yellow": (1, 1, -1), "teal": (-1, 1, 1), "pink": (1, -1, 1)}  # fmt: skip
 
 
-@pytest.mark.slow
 def coloured_squares(generator: torch.Generator) -> torch.Tensor:
     """(8, 3, 64, 48): a square of each colour, at its own place on grey with some noise."""
     images = 0.2 * torch.randn(len(COLOURS), 3, 64, 48, generator=generator)

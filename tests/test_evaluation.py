@@ -237,7 +237,6 @@ def test_a_sheet_of_try_ons_holds_result_and_truth_pixel_by_pixel(tmp_path):
 # ---------------------------------------------------------------- the command
 
 
-@pytest.mark.slow
 def command(monkeypatch, tmp_path, *arguments):
     """Runs `ladi-mini evaluate` on the tiny pipeline, with every heavy default replaced."""
     import sys

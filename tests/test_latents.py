@@ -10,8 +10,6 @@ from ladi_mini.checkpoints import build_component, load_pipeline, save_stage
 from ladi_mini.evaluation import latents
 from ladi_mini.show.evaluation import prints_page
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def sides(tmp_path_factory):

@@ -18,8 +18,6 @@ from ladi_mini.show.study import METRICS, study_figure
 from ladi_mini.wardrobe.captions import caption
 from ladi_mini.wardrobe.dressing import category_of, garment_of
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def pipe():

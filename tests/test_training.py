@@ -61,7 +61,6 @@ def test_a_loss_and_all_its_terms_do_not_depend_on_the_order_of_the_batch(name, 
     assert not torch.allclose(terms["loss"], other["loss"], rtol=1e-4)  # so that a constant could not pass
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_trains_its_own_components_and_leaves_frozen_ones_alone(name, folder, data):
     stage = make(name, folder)
@@ -156,7 +155,6 @@ def test_a_variant_trains_on_what_its_name_says(name, folder, data):
     assert ("image_hidden" in table) == (not name.startswith("text-"))
 
 
-@pytest.mark.slow
 def test_the_garment_of_a_variant_is_the_one_that_the_pipeline_gives(folder, data):
     pipe, given = load_pipeline(TINY, folder), data.batch(range(3))
     for garment in ("refined", "tps", "true"):
@@ -225,7 +223,6 @@ def test_averaged_weights_are_the_mean_that_the_recursion_says():
     assert abs(average.values["weight"].item() - expected) < 1e-6
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["inversion", "warping"])  # dropout in one, running statistics in the other
 def test_stopped_by_its_budget_and_resumed_it_ends_in_the_same_weights(name, folder, data, tmp_path):
     whole = make(name, folder)

@@ -403,7 +403,6 @@ def test_refinement_refuses_a_size_that_it_cannot_halve():
         build_refinement(NANO)(agnostic, pose_map, garment)
 
 
-@pytest.mark.slow
 # ---------------------------------------------------------------- both together
 
 
