@@ -29,7 +29,7 @@ from ladi_mini.sample import KEYPOINTS, InputWarning, TryOnSample
 
 WHITE = 255
 NEAR_WHITE = 235  # a shop's white background is not quite white
-LEVELS = torch.arange(256).float().div_(127.5).sub_(1).numpy()  # of 8 bits, in [-1, 1]
+LEVELS = np.arange(256, dtype=np.float32) / 127.5 - 1  # of 8 bits, in [-1, 1]
 
 
 def load_photo(

@@ -22,13 +22,13 @@ from ladi_mini.evaluation.methods import GROUPS
 from ladi_mini.evaluation.predecessor import train_predecessor
 from ladi_mini.evaluation.reader import load_reader, train_reader
 from ladi_mini.evaluation.study import joined
+from ladi_mini.evaluation.tables import DATA, RESULTS
 from ladi_mini.presets import get_preset
 from ladi_mini.show.evaluation import prints_page, save_page
 from ladi_mini.show.study import write_study
 from ladi_mini.training.variants import VARIANTS, train_variants
 
-DATA = Path(__file__).parents[2] / "data"
-RESULTS, CACHE = DATA / "results", DATA / "cache"
+CACHE = DATA / "cache"
 WORKERS = os.cpu_count() or 1
 LATENTS_TITLE = (
     "Prints through 4 and through 16 latent channels",
