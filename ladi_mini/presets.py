@@ -26,7 +26,8 @@ class StageConfig:
 
     `steps` optimiser steps of `batch_size` samples with AdamW at `learning_rate` (linear warm-up over `warmup`
     steps, then a cosine down to a tenth), gradients clipped at `clip_norm`; `beta2` is the decay of the second moments,
-    `ema` that of the averaged weights, which are shipped, `weights` the factors of the loss terms by name.
+    `ema` that of the averaged weights, which are shipped, `weights` the factors of the loss terms by name. `samples` of the
+    training split, the preset's number if None; `mirror` is the share of a batch that is mirrored left to right.
     """
 
     steps: int
@@ -37,6 +38,8 @@ class StageConfig:
     beta2: float = 0.999
     ema: float = 0.999
     weights: dict[str, float] = field(default_factory=dict)
+    samples: int | None = None
+    mirror: float = 0.0
 
 
 AUTOENCODER = {"edges": 0.5, "means": 1.0, "chroma": 1.0, "kl": 1e-4}
@@ -216,7 +219,13 @@ MINI = Preset(
         ),
         "emasc": StageConfig(steps=2500, batch_size=32, learning_rate=1e-3, weights=EDGES),
         "warping": StageConfig(
-            steps=14_000, batch_size=192, learning_rate=1e-3, warmup=300, weights={"constraint": 0.001, "grid": 10.0}
+            steps=13_000,
+            batch_size=192,
+            learning_rate=1e-3,
+            warmup=300,
+            weights={"constraint": 0.001, "grid": 10.0},
+            samples=48_000,
+            mirror=0.5,
         ),
         "refinement": StageConfig(steps=2400, batch_size=64, learning_rate=1e-3, weights=EDGES),
         "inpainting": StageConfig(steps=4300, batch_size=256, learning_rate=1e-3),

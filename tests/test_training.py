@@ -17,12 +17,15 @@ from ladi_mini.cards import read_card
 from ladi_mini.checkpoints import SHARD, STAGE_COMPONENTS, Models, build_component, load_pipeline, save_stage, shards
 from ladi_mini.errors import InputError
 from ladi_mini.presets import NANO, STAGES, StageConfig
+from ladi_mini.sample import KEYPOINTS
 from ladi_mini.training import STAGE_CLASSES, Interrupted, train, train_stage
 from ladi_mini.training.average import Average
 from ladi_mini.training.loop import batch_indices, learning_rate
-from ladi_mini.training.stage import decibels, repainted, rows, settle_statistics
+from ladi_mini.training.stage import decibels, from_bytes, repainted, rows, settle_statistics
 from ladi_mini.training.variants import VARIANTS, train_variants
+from ladi_mini.training.warping import mirrored, pose_of
 from ladi_mini.wardrobe import packed
+from ladi_mini.warping import warp
 
 
 @pytest.fixture(scope="module")
@@ -406,3 +409,55 @@ def test_a_stage_without_its_forerunners_is_refused_by_name(tmp_path, data):
 def test_presets_train_every_stage():
     assert tuple(NANO.stages) == STAGES
     assert replace(NANO.stages["clip"], steps=1).steps == 1
+
+
+# ---------------------------------------------------------------- mirrored pairs
+
+
+def test_mirroring_is_its_own_inverse_and_leaves_the_other_rows(folder, data):
+    table = rows(make("warping", folder).table(data), range(4))
+    which = torch.tensor([True, False, True, False])
+    once = mirrored(table, which)
+    assert not torch.equal(once["keypoints"], table["keypoints"])
+    for name, column in table.items():
+        assert torch.equal(once[name][~which], column[~which]), name
+        assert once[name].dtype == column.dtype, name
+        assert torch.allclose(mirrored(once, which)[name].float(), column.float(), atol=1e-5), name
+
+
+def test_mirrored_keypoints_give_mirrored_pose_maps_of_the_other_side(folder, data):
+    table = rows(make("warping", folder).table(data), range(4))
+    mirror = mirrored(table, torch.ones(4, dtype=torch.bool))
+    height, width = table["garment"].shape[-2:]
+    maps, other = pose_of(table, height, width), pose_of(mirror, height, width)
+    for joint, name in enumerate(KEYPOINTS):
+        swapped = {"l": name.replace("left", "right"), "r": name.replace("right", "left")}.get(name[0], name)
+        assert torch.allclose(other[:, KEYPOINTS.index(swapped)], maps[:, joint].flip(-1), atol=1e-5), name
+
+
+def test_a_mirrored_grid_takes_the_mirrored_garment_to_the_mirrored_worn_one(folder, data):
+    table = rows(make("warping", folder).table(data), range(4))
+    mirror = mirrored(table, torch.ones(4, dtype=torch.bool))
+    worn, other = (warp(from_bytes(each["garment"]), each["warp_grid"].float()) for each in (table, mirror))
+    assert torch.allclose(other, worn.flip(-1), atol=1e-4)
+    assert torch.equal(mirror["warp_visible"], table["warp_visible"].flip(-1))
+
+
+def test_half_of_a_batch_is_mirrored_if_the_preset_says_so(folder, data):
+    config = replace(TINY.stages["warping"], mirror=0.5)
+    stage = STAGE_CLASSES["warping"](TINY.with_(stages=TINY.stages | {"warping": config}), Models(TINY, folder))
+    table = rows(stage.table(data), [0] * 400)
+    drawn = stage.draw(table, torch.Generator().manual_seed(0))["garment"]
+    changed = (drawn != table["garment"]).flatten(1).any(1).float().mean()
+    assert 0.4 < changed < 0.6
+    plain = make("warping", folder)
+    assert plain.draw(table, torch.Generator().manual_seed(0)) is table
+
+
+def test_a_stage_may_train_on_more_samples_than_the_others(tmp_path):
+    stages = TINY.stages | {"warping": replace(TINY.stages["warping"], samples=30)}
+    preset = TINY.with_(stages=stages, train_samples=20)
+    cards = train(("clip", "warping"), preset, tmp_path, progress=False)
+    assert [card["samples"] for card in cards] == [20, 30]
+    alone = train(("clip",), TINY.with_(train_samples=20), tmp_path / "alone", progress=False)
+    assert alone[0]["loss"] == cards[0]["loss"]  # the first twenty are the same

@@ -13,7 +13,7 @@ from ladi_mini.checkpoints import build_component
 from ladi_mini.clip import tokenize
 from ladi_mini.diffusion import add_noise, alphas_cumprod, encode
 from ladi_mini.inversion import caption_prompts, encode_prompt
-from ladi_mini.training.stage import Stage, Tensors, collect, repainted, shelved
+from ladi_mini.training.stage import Stage, Tensors, chance, collect, repainted, shelved
 
 FIXED_TIMESTEPS = (100, 300, 500, 700, 900)  # at which held-out noise prediction is measured
 
@@ -59,11 +59,6 @@ def draw_noise(stage: Stage, batch: Tensors, generator: torch.Generator) -> Tens
         "noise": torch.randn(shape, generator=generator, device=device),
         "posterior_noise": torch.randn(shape, generator=generator, device=device),
     }
-
-
-def chance(share: float, count: int, generator: torch.Generator) -> torch.Tensor:
-    """(count,) bool, each true with probability `share`."""
-    return torch.rand(count, generator=generator, device=generator.device) < share
 
 
 def noise_loss(stage: Stage, unet, batch: Tensors, static: torch.Tensor, text: torch.Tensor) -> torch.Tensor:

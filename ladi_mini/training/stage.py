@@ -112,6 +112,11 @@ def shelved(stage: Stage, data, name: str, columns: Callable) -> Tensors:
     return stage.shelf[key]
 
 
+def chance(share: float, count: int, generator: torch.Generator) -> torch.Tensor:
+    """(count,) bool, each true with probability `share`."""
+    return torch.rand(count, generator=generator, device=generator.device) < share
+
+
 def to_bytes(image: torch.Tensor) -> torch.Tensor:
     """[-1, 1] to uint8, a quarter of the memory."""
     return ((image + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)

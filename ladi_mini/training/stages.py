@@ -62,11 +62,13 @@ def train(
     sizes = {"height": preset.height, "width": preset.width, "seed": seed, "cache_dir": cache, "workers": workers}
     sizes["unpaired"] = preset.train_unpaired
     with accelerator.main_process_first():  # the others read its cache
-        data = packed("train", preset.train_samples, **sizes)
+        counts = {name: preset.stages[name].samples or preset.train_samples for name in stages}
+        drawn = packed("train", max(counts.values()), **sizes)
         held_out = packed("validation", preset.validation_samples, **sizes)
     rendering = time.perf_counter() - started
     # what a checkpoint belongs to: another seed, size, data or number of processes starts anew
     run = seed_of(preset, seed, sorted(stages), RECIPE_VERSION, accelerator.num_processes)
+    data = {count: drawn.first(count) for count in counts.values()}
     shelf: dict = {}
     for name in sorted(stages, key=STAGES.index):
         work = out / "work" / f"{name}-{run:08x}"
@@ -77,7 +79,7 @@ def train(
         stage = STAGE_CLASSES[name](preset, Models(preset, out, accelerator.device))
         stage.shelf = shelf
         begun = time.perf_counter()
-        table, held_out_table = stage.table(data), stage.table(held_out)
+        table, held_out_table = stage.table(data[counts[name]]), stage.table(held_out)
         preparing = time.perf_counter() - begun
         left = None if budget is None else budget - (time.perf_counter() - started)
         card = train_stage(

@@ -15,7 +15,6 @@ from ladi_mini.checkpoints import load_stage
 from ladi_mini.diffusion import build_unet, encode, extend_conv_in
 from ladi_mini.inversion import plain_sentences
 from ladi_mini.training.inpainting import (
-    chance,
     draw_noise,
     empty_text,
     encode_texts,
@@ -24,7 +23,7 @@ from ladi_mini.training.inpainting import (
     noise_loss,
 )
 from ladi_mini.training.inversion import text_of_words, word_table
-from ladi_mini.training.stage import Stage, Tensors, collect, shelved
+from ladi_mini.training.stage import Stage, Tensors, chance, collect, shelved
 from ladi_mini.warping import warp
 
 

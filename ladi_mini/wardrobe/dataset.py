@@ -85,6 +85,10 @@ class Packed(Dataset):
         """The samples at `indices` (whole numbers, a tensor or an array), converted together, on `device`."""
         return _to_batch(self.arrays, np.asarray(indices, dtype=np.int64), device=device)
 
+    def first(self, count: int) -> "Packed":
+        """The first `count` samples, in the same memory."""
+        return Packed({name: array[:count] for name, array in self.arrays.items()})
+
     @property
     def nbytes(self) -> int:
         """Memory that the samples take."""
