@@ -8,6 +8,7 @@ import torch
 
 from ladi_mini.pipeline import TryOnPipeline
 from ladi_mini.sample import TryOnBatch
+from ladi_mini.training.stage import from_bytes, to_bytes
 from ladi_mini.warping import warp
 
 
@@ -23,11 +24,11 @@ def paste_garment(pipe: TryOnPipeline, batch: TryOnBatch) -> torch.Tensor:
     agnostic = batch.agnostic
     pasted = torch.where(shape, predicted.warped, agnostic)
     hole = batch.inpaint_mask.bool() & ~shape
-    pictures = ((pasted + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
+    pictures = to_bytes(pasted).permute(0, 2, 3, 1).cpu().numpy()
     holes = hole[:, 0].byte().cpu().numpy()
     with ThreadPoolExecutor() as pool:  # OpenCV has no batches, and leaves the interpreter free
         filled = list(pool.map(_fill, pictures, holes))
-    return torch.from_numpy(np.stack(filled)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return from_bytes(torch.from_numpy(np.stack(filled)).permute(0, 3, 1, 2))
 
 
 def _fill(picture: np.ndarray, hole: np.ndarray) -> np.ndarray:

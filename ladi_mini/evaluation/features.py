@@ -33,6 +33,7 @@ from ladi_mini.clip import clip_pixels
 from ladi_mini.pipeline import TryOnPipeline
 from ladi_mini.sample import InputError
 from ladi_mini.sums import sha256
+from ladi_mini.training.stage import to_bytes
 
 WEIGHTS = {
     "inception": "weights-inception-2015-12-05-6726825d.pth",
@@ -92,7 +93,7 @@ def _inception(path: Path, device: torch.device) -> Features:
 
     @torch.no_grad()
     def features(image: torch.Tensor) -> torch.Tensor:
-        return network(((image.float() + 1) * 127.5).round().clamp(0, 255).byte())
+        return network(to_bytes(image.float()))
 
     return features
 

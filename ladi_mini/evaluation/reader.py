@@ -30,6 +30,7 @@ from ladi_mini.evaluation.metrics import interval
 from ladi_mini.evaluation.prints import COLUMNS, ROWS, Prints, cells, locate, over_print
 from ladi_mini.evaluation.weights import read_weights, save_weights
 from ladi_mini.presets import Preset
+from ladi_mini.training.stage import from_bytes, to_bytes
 from ladi_mini.wardrobe import RECIPE_VERSION
 from ladi_mini.wardrobe.captions import PRINTABLE
 from ladi_mini.wardrobe.dataset import SPLITS
@@ -116,14 +117,14 @@ def _with_prints(chunks) -> Iterator[tuple[torch.Tensor, Prints]]:
         rows = torch.arange(len(drawings))
         prints = locate(stack(drawings, "warp_grid").float(), visible, stack(drawings, "print_box").float(), texts, rows)
         if prints is not None:
-            yield stack(drawings, "target").permute(0, 3, 1, 2).float() / 127.5 - 1, prints
+            yield from_bytes(stack(drawings, "target").permute(0, 3, 1, 2)), prints
 
 
 def _glyphs(preset: Preset, split: str, count: int, seed: int, workers: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Cells (G, 3, ROWS, COLUMNS) uint8 and their labels (G,) of `count` people."""
     found = [(cells(images, prints), prints.labels) for images, prints in true_prints(preset, split, count, seed, workers)]
     pictures, labels = (torch.cat(parts) for parts in zip(*found, strict=True))
-    return ((pictures + 1) * 127.5).round().clamp(0, 255).byte(), labels
+    return to_bytes(pictures), labels
 
 
 # ---------------------------------------------------------------- training
@@ -172,7 +173,7 @@ def train_reader(
     reader = Reader().to(device)
 
     def loss_of(index: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        return F.cross_entropy(reader(disturb(pictures[index].float() / 127.5 - 1, generator)), labels[index])
+        return F.cross_entropy(reader(disturb(from_bytes(pictures[index]), generator)), labels[index])
 
     card = fit(
         reader, loss_of, len(labels), batch_size=batch_size, learning_rate=2e-3, steps=steps, budget=budget, seed=seed,
