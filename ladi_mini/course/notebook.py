@@ -117,7 +117,8 @@ def _few_colours(picture: Image.Image) -> Image.Image:
 
 def _error(picture: Image.Image, fewer: Image.Image) -> np.ndarray:
     """(H, W): the mean square of the error of each pixel's colours."""
-    return ((np.asarray(fewer.convert("RGB"), float) - np.asarray(picture, float)) ** 2).mean(2)
+    apart = cv2.absdiff(np.asarray(fewer.convert("RGB")), np.asarray(picture))
+    return np.square(apart, dtype=np.float32).mean(2)
 
 
 def _on_paper(picture: Image.Image) -> Image.Image:
