@@ -129,7 +129,7 @@ def _list_of_lessons(course: Course) -> str:
     rows = ["| | minutes to read and run | for exercises | computing | largest memory |", "|---|---|---|---|---|"]
     for lesson in course.lessons:
         card, front = read_card(course.card(lesson)), lesson.front
-        computing = f"{card['cpu_seconds']:.0f} CPU s | {card['peak_memory_mb'] / 1000:.1f} GB"
+        computing = f"{card['seconds']:.0f} s | {card['peak_memory_mb'] / 1000:.1f} GB"
         minutes = f"{front['teaching_minutes']} | {front['exercise_minutes'] or '-'}"
         rows.append(f"| [{lesson.heading}]({lesson.path.name}) | {minutes} | {computing} |")
     names = "\n".join(lesson.slug for lesson in course.lessons)
@@ -172,7 +172,7 @@ def _header(course: Course, lesson: Lesson, link: Callable[[str], str]) -> str:
     minutes = f"{front['teaching_minutes']} minutes to read and run"
     if front["exercise_minutes"]:
         minutes += f", {front['exercise_minutes']} for the exercises"
-    cost = f"{card['cpu_seconds']:.0f} CPU seconds and {card['peak_memory_mb'] / 1000:.1f} GB of memory"
+    cost = f"{card['seconds']:.0f} seconds and {card['peak_memory_mb'] / 1000:.1f} GB of memory"
     parts = [f"# {lesson.heading}", f"*{minutes}. Running it took {cost} on {card['hardware']}.*"]
     for key, words in (("objectives", "You will be able to"), ("prerequisites", "You should know")):
         if front[key]:

@@ -217,13 +217,14 @@ def build(course: Course, lesson: Lesson, progress: Callable[[int, int], None] =
     code = [cell for cell in lesson.cells if cell.kind == "code"]
     card = {
         "what": f"one execution of lesson {lesson.slug}, as a student runs it",
+        "seconds": round(run.seconds, 1),
         "cpu_seconds": round(sum(run.cpu_seconds), 1),
         "peak_memory_mb": run.peak_memory_mb,
         "cells": [
             {"cell": cell.number, "line": cell.line, "cpu_seconds": seconds}
             for cell, seconds in zip(code, run.cpu_seconds, strict=True)
         ],
-        "protocol": "CPU seconds of the kernel on two threads, imports included; largest resident memory",
+        "protocol": "seconds on the clock and of CPU, kernel and imports included, on two threads; largest resident memory",
         **circumstances(),
     }
     if lesson.exercises:

@@ -3,13 +3,15 @@
 Choices made here
 - The kernel sees two threads, no network of the Hugging Face libraries, a fixed hash seed and none of the user's IPython profile,
   so that two runs on one machine give the same outputs.
-- What is measured is CPU seconds of the kernel and its largest memory, read from outside; both go to a card.
+- What is measured is the time that a lesson takes, CPU seconds of its kernel and its largest memory, read from outside; all go to
+  a card. Where two threads work, CPU seconds are more than those on the clock.
 - The kernel reports each file that Python opens. Weights count too, because their sha256 is read before they are.
 """
 
 import os
 import re
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,9 +44,11 @@ del _watch
 
 @dataclass
 class Run:
-    """What an execution gave: the notebook with its outputs, CPU seconds by cell, largest memory in 10^6 bytes, files read."""
+    """What an execution gave: the notebook with its outputs, seconds from first cell to last, CPU seconds by cell, largest
+    memory in 10^6 bytes, files read."""
 
     notebook: nbformat.NotebookNode
+    seconds: float
     cpu_seconds: list[float]
     peak_memory_mb: int
     opened: set[Path]
@@ -85,12 +89,14 @@ def execute(lesson: Lesson, notebook: nbformat.NotebookNode, root: Path, progres
             progress(len(meter.cpu_seconds), len(cells))
 
         client.on_notebook_start, client.on_cell_start, client.on_cell_executed = begin, before, after
+        begun = time.perf_counter()
         try:
             client.execute()
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             raise _located(lesson, cells[len(started) - 1], started[-1], error) from None
+        seconds = time.perf_counter() - begun
         read = {Path(line) for line in opened.read_text(encoding="utf-8").splitlines()}
-    return Run(notebook, meter.cpu_seconds, meter.peak_mb, read)
+    return Run(notebook, seconds, meter.cpu_seconds, meter.peak_mb, read)
 
 
 def _located(lesson: Lesson, cell: Cell, ran: nbformat.NotebookNode, error: Exception):

@@ -39,7 +39,7 @@ def table(course: Course, chosen: dict[str, int]) -> str:
             alt = re.sub(r"([\[\]|])", r"\\\1", alt)
             looks = f"![{alt}]({_name(course, lesson)})"
         cells = [f"[{name}](notebooks/{lesson.slug}.ipynb)", f"{front['teaching_minutes']} min", exercises]
-        cells += [f"{card['cpu_seconds']:.0f} CPU s", looks]
+        cells += [f"{card['seconds']:.0f} s", looks]
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"
 

@@ -66,6 +66,7 @@ def test_solutions_have_the_solution_and_no_outputs(built_once):
 def test_card_has_what_each_cell_cost(built_once):
     card = json.loads(built_once.card(built_once.find("1")).read_text())
     assert len(card["cells"]) == 5 and 0 < card["cpu_seconds"] < 60 and 20 < card["peak_memory_mb"] < 4000
+    assert 0.5 * card["cpu_seconds"] < card["seconds"] < 120  # two threads at most
     assert card["cpu_seconds"] == pytest.approx(sum(cell["cpu_seconds"] for cell in card["cells"]), abs=0.1)
 
 
