@@ -19,7 +19,7 @@ import pytest
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(2100)]
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
-SECONDS = 1800  # that a notebook may take; the slowest computes for three minutes on two idle cores
+SECONDS = 1800  # that a notebook may take; the slowest computes for about two minutes on two slow cores
 CHEAPEST = ("00_fitting_room", "07_evaluation", "08_full_size")
 
 # What a hand does in each view, in order: (control, what is done with it). Every one of them must change the picture.
