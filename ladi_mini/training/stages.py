@@ -61,14 +61,14 @@ def train(
     accelerator = accelerator_for(precision, accelerator)
     sizes = {"height": preset.height, "width": preset.width, "seed": seed, "cache_dir": cache, "workers": workers}
     sizes["unpaired"] = preset.train_unpaired
+    counts = {name: preset.stages[name].samples or preset.train_samples for name in stages}
     with accelerator.main_process_first():  # the others read its cache
-        counts = {name: preset.stages[name].samples or preset.train_samples for name in stages}
         drawn = packed("train", max(counts.values()), **sizes)
         held_out = packed("validation", preset.validation_samples, **sizes)
+    data = {count: drawn.first(count) for count in counts.values()}
     rendering = time.perf_counter() - started
     # what a checkpoint belongs to: another seed, size, data or number of processes starts anew
     run = seed_of(preset, seed, sorted(stages), RECIPE_VERSION, accelerator.num_processes)
-    data = {count: drawn.first(count) for count in counts.values()}
     shelf: dict = {}
     for name in sorted(stages, key=STAGES.index):
         work = out / "work" / f"{name}-{run:08x}"

@@ -33,11 +33,12 @@ def warp_columns(batch) -> Tensors:
 
 
 def _opposite(joint: str) -> str:
+    """The same joint on the other side, by name: left_knee of right_knee, nose of nose."""
     side, _, rest = joint.partition("_")
-    return f"{ {'left': 'right', 'right': 'left'}[side] }_{rest}" if rest else joint
+    return {"left": f"right_{rest}", "right": f"left_{rest}"}.get(side, joint)
 
 
-OPPOSITE = [KEYPOINTS.index(_opposite(joint)) for joint in KEYPOINTS]  # the place of the same joint on the other side
+OPPOSITE = [KEYPOINTS.index(_opposite(joint)) for joint in KEYPOINTS]
 
 
 def mirrored(batch: Tensors, which: torch.Tensor) -> Tensors:

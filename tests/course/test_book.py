@@ -108,7 +108,7 @@ def test_references_citations_and_equations_lead_somewhere(pages):
 
 def test_front_page_lists_lessons_with_what_they_cost(pages):
     text = (pages / "index.html").read_text(encoding="utf-8")
-    assert "Lesson 1: Two numbers" in text and re.search(r"\| \d+ s \| ", text) and re.search(r"\d\.\d GB", text)
+    assert "Lesson 1: Two numbers" in text and re.search(r">\d+ s<", text) and re.search(r"\d\.\d GB", text)
     assert "the folder" in text and 'href="../data"' not in text
 
 
