@@ -101,7 +101,7 @@ def collect(stage: Stage, data, columns: Callable, chunk: int = 64) -> Tensors:
     parts: list[Tensors] = []
     for start in tqdm(range(0, len(data), chunk), desc=f"{stage.name:>12}", leave=False):
         parts.append(columns(data.batch(range(start, min(start + chunk, len(data))), stage.models.device)))
-    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    return {name: torch.cat([part.pop(name) for part in parts]) for name in list(parts[0])}  # popped: never twice in memory
 
 
 def shelved(stage: Stage, data, name: str, columns: Callable) -> Tensors:
