@@ -219,9 +219,14 @@ MINI = Preset(
         ),
         "emasc": StageConfig(steps=2500, batch_size=32, learning_rate=1e-3, weights=EDGES),
         "warping": StageConfig(
-            steps=18_000, batch_size=192, learning_rate=1e-3, warmup=300, weights={"constraint": 0.001, "grid": 10.0},
-            samples=72_000, mirror=0.5,
-        ),  # fmt: skip
+            steps=18_000,
+            batch_size=192,
+            learning_rate=1e-3,
+            warmup=300,
+            weights={"constraint": 0.001, "grid": 10.0},
+            samples=72_000,
+            mirror=0.5,
+        ),
         "refinement": StageConfig(steps=2400, batch_size=64, learning_rate=1e-3, weights=EDGES),
         "inpainting": StageConfig(steps=4300, batch_size=256, learning_rate=1e-3),
         "inversion": StageConfig(steps=900, batch_size=256, learning_rate=5e-4),

@@ -6,7 +6,7 @@ Choices made here
 - On drawn data the true warp is known, and a grid term uses it: photometric L1 alone is blind on plain cloth. Its weight is in
   the preset; 0 is the authors' training.
 - What limits the network is how few pairs it has seen: those it trained on it warps far better than others. So a preset may give
-  it more pairs than the other stages, or mirror a share of them, which is exact and costs nothing; neither shipped size does yet.
+  it more pairs than the other stages, and mirror a share of them, which is exact and costs nothing; mini has both.
 """
 
 import torch
