@@ -123,7 +123,7 @@ def every_figure(people, batch) -> dict[str, Figure]:
         "sizes": figures.size_figure((10, 20, 40), {"fd": [[3.0, 2.0], [1.5, 1.0], [0.7, 0.6]], "kd": [[0.1, -0.1]] * 3}),
         "ways": figures.ways_figure({"SSIM": ways}),
         "one way": figures.ways_figure({"fd": {"as it is": {"truth": 0.0}, "JPEG": {"truth": 0.4}}}),
-        "intervals": figures.interval_figure(panels, {"each by itself": "dB", "difference": "dB"}, ["difference"]),
+        "intervals": figures.interval_figure(panels, {"each by itself": "dB", "difference": "dB"}, {"difference": 0.0}),
         "letters": figures.letters_figure({"true": strips, "try-on": strips}, {"try-on": words}, prints.texts),
         "heights": figures.height_figure({"autoencoder": (prints.heights, torch.rand(len(prints), generator=generator))}),
     }

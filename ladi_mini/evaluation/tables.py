@@ -69,7 +69,9 @@ def training_table(cards: dict[str, dict]) -> str:
     total = sum(card["seconds"] + card.get("preparing_seconds", 0) for card in cards.values())
     total += max(card.get("rendering_seconds", 0) for card in cards.values())
     first = next(iter(cards.values()))
-    note = f"In all {total / 60:.1f} minutes with drawing {first['samples']:,} samples, on {first['hardware']}."
+    more = [f"{card['samples']:,} for {stage}" for stage, card in cards.items() if card["samples"] != first["samples"]]
+    drawn = f"{first['samples']:,} samples" + (f" ({', '.join(more)})" if more else "")
+    note = f"In all {total / 60:.1f} minutes with drawing {drawn}, on {first['hardware']}."
     return "\n".join(lines) + f"\n\n{note}\n"
 
 

@@ -291,22 +291,28 @@ def ways_figure(found: Mapping[str, Mapping[str, Mapping[str, float]]], notes: M
 
 @in_our_look
 def interval_figure(
-    panels: Mapping[str, Mapping[str, tuple[float, float, float]]], labels: Mapping[str, str], zero: Sequence[str] = ()
+    panels: Mapping[str, Mapping[str, tuple[float, float, float]]],
+    labels: Mapping[str, str],
+    lines: Mapping[str, float] | None = None,
 ) -> Figure:
     """Means with their intervals: a panel a name, a row an entry (mean, low, high).
 
-    labels: what is written below a panel; zero: panels with a line at 0.
+    labels: what is written below a panel, panels with the same share their scale; lines: by panel, where a dashed line stands.
     """
     rows = max(map(len, panels.values()))
     figure, axes = new_figure(WIDTH, 1.1 + 0.38 * rows, 1, len(panels))
+    first = {label: axis for axis, label in reversed([*zip(axes[0], map(labels.get, panels), strict=True)])}
     told = []
     for axis, (title, entries) in zip(axes[0], panels.items(), strict=True):
+        if axis is not first[labels[title]]:
+            axis.sharex(first[labels[title]])
         for row, (name, (mean, low, high)) in enumerate(entries.items()):
             axis.plot([low, high], [row, row], color=BLUE, linewidth=2)
             axis.plot([mean], [row], "o", color=BLUE, markersize=6)
             told.append(f"{title}, {name}: {mean:.2f}, from {low:.2f} to {high:.2f}")
-        if title in zero:
-            axis.axvline(0, color=MUTED, linestyle=(0, (4, 3)), linewidth=1.2)
+        if lines and title in lines:
+            axis.axvline(lines[title], color=MUTED, linestyle=(0, (4, 3)), linewidth=1.2)
+            told.append(f"{title}: a dashed line at {lines[title]:.2f}")
         axis.set(yticks=range(len(entries)), yticklabels=list(entries), ylim=(len(entries) - 0.5, -0.5), title=title)
         axis.set_xlabel(labels[title])
         axis.tick_params(axis="y", labelcolor=INK, length=0)
