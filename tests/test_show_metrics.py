@@ -144,6 +144,10 @@ def test_numbers_of_a_figure_are_in_its_words(batch):
     alt = figures.size_figure((10, 20), {"fd": [[3.0, 1.0], [1.0, 1.0]]}).alt
     assert "fd: 2 for 10, 1 for 20" in alt
     alt = figures.interval_figure({"PSNR": {"try-on": (17.0, 16.0, 18.0)}}, {"PSNR": "dB"}).alt
+    same = {"a": {"try-on": (1.0, 0.9, 1.1)}, "b": {"try-on": (7.0, 6.0, 8.0)}, "c": {"try-on": (70.0, 60.0, 80.0)}}
+    one, two, three = figures.interval_figure(same, {"a": "dB", "b": "dB", "c": "share"}).axes
+    assert one.get_xlim() == two.get_xlim() != three.get_xlim() and one.get_xlim()[1] > 8
+    assert [[text.get_text() for text in axis.get_yticklabels()] for axis in (one, two)] == [["try-on"], [""]]
     assert "try-on: 17.00, from 16.00 to 18.00" in alt
 
 

@@ -411,6 +411,36 @@ def test_presets_train_every_stage():
     assert replace(NANO.stages["clip"], steps=1).steps == 1
 
 
+# ---------------------------------------------------------------- warps
+
+
+def test_photographs_train_the_warp_without_the_truth(folder, data):
+    """They know no true warp: with the grid's weight at 0, as the authors train, nothing asks for one; else it is said."""
+    stage = make("warping", folder)
+    photographs = {name: column for name, column in rows(stage.table(data), range(4)).items() if not name.startswith("warp_")}
+    with pytest.raises(InputError, match="weight 'grid' is 1, but these data know no true warp; set it to 0"):
+        stage(photographs)
+    config = replace(TINY.stages["warping"], weights={"constraint": 0.01, "grid": 0.0}, mirror=0.5)
+    stage = STAGE_CLASSES["warping"](TINY.with_(stages=TINY.stages | {"warping": config}), Models(TINY, folder))
+    assert set(stage(stage.draw(photographs, torch.Generator().manual_seed(0)))) == {"loss", "l1", "constraint"}
+    assert stage.validate(photographs) == {}
+
+
+def test_a_garment_of_which_nothing_is_seen_does_not_count_in_the_cards_error(folder, data):
+    stage = make("warping", folder).eval()
+    table = rows(stage.table(data), range(4))
+    hidden = table | {"warp_visible": table["warp_visible"] & (torch.arange(4) != 2).view(-1, 1, 1, 1)}
+    assert stage.validate(hidden) == pytest.approx(stage.validate(rows(table, [0, 1, 3])), rel=1e-5)
+
+
+def test_the_shelf_gives_no_data_the_table_of_others(folder):
+    """Data that are gone leave their address to the next ones."""
+    stage, counts = make("tryon", folder), (3, 5, 4)
+    for count in counts:
+        table = stage.table(packed("train", count, TINY.height, TINY.width, unpaired=True))
+        assert {len(column) for column in table.values()} == {count}
+
+
 # ---------------------------------------------------------------- mirrored pairs
 
 

@@ -9,7 +9,9 @@ from PIL import Image
 
 from ladi_mini.sample import InputError
 from ladi_mini.show import save_sheet, wardrobe_sheet
+from ladi_mini.show.sheets import LINE, MARGIN
 from ladi_mini.show.style import BLUE, VERMILLION, rgb
+from ladi_mini.show.wardrobe import INNER, PERSON, ROW_GAP
 from ladi_mini.wardrobe import RECIPE_VERSION, Wardrobe
 from ladi_mini.wardrobe.captions import KINDS
 
@@ -30,9 +32,16 @@ def test_it_says_in_words_what_it_shows(sheet):
 
 
 def test_every_person_has_a_picture_and_a_grid_in_both_colours(sheet):
-    pixels = np.asarray(sheet).reshape(-1, 3) / 255
-    for colour in (BLUE, VERMILLION):
-        assert (np.abs(pixels - rgb(colour)).max(1) < 0.12).sum() > 300
+    height, width = PERSON
+    small = height // 2, (width - INNER) // 2
+    for row in range(3):
+        top = MARGIN + 4 * LINE + row * (height + INNER + small[0] + 2 * LINE + ROW_GAP)
+        person = np.asarray(sheet.crop((MARGIN, top, MARGIN + width, top + height)))
+        assert len(np.unique(person.reshape(-1, 3), axis=0)) > 500, row  # drawn, not a blank panel
+        left, below = MARGIN + width - small[1], top + height + INNER
+        grid = np.asarray(sheet.crop((left, below, left + small[1], below + small[0]))).reshape(-1, 3) / 255
+        for colour in (BLUE, VERMILLION):
+            assert (np.abs(grid - rgb(colour)).max(1) < 0.12).sum() > 150, row
     assert not np.array_equal(np.asarray(sheet), np.asarray(wardrobe_sheet(seed=5, columns=1)))
 
 

@@ -1,19 +1,22 @@
 """A folder of wheels, from which the course installs in a room without a network. `make wheels` runs this file.
 
 Choices made here
-- It is a script of the standard library alone: the room's machines run it before anything is installed.
+- It is a script of the standard library alone: the room's machines run it before anything is installed, with whatever Python they
+  have; `--fits` must be able to say that it is the wrong one.
 - The wheels are those of `requirements.lock`, for the kind of machine that it runs on: its Python, its system, its processor.
 - The folder counts as made only when pip has resolved the whole installation from it alone; then a note of what it is for is
   written into it, and an installation compares itself with that note first.
 """
 
+from __future__ import annotations
+
 import argparse
 import hashlib
 import json
+import os
 import platform
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,6 +32,8 @@ class WheelsError(ValueError):
 
 def requirements(root: Path = ROOT) -> list[str]:
     """Everything that `make` installs and what building this package itself needs."""
+    import tomllib  # Python 3.11; not needed to say that an older one is the wrong one
+
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     extras = project["project"]["optional-dependencies"]
     listed = [*project["project"]["dependencies"], *(line for name in EXTRAS for line in extras[name])]
@@ -51,7 +56,9 @@ def check(folder: Path, root: Path = ROOT) -> dict:
     note = folder / NOTE
     if not note.is_file():
         raise WheelsError(f"{folder} holds no finished wheels; make them with `make wheels` where there is a network.")
-    made, here = json.loads(note.read_text(encoding="utf-8")), this_machine(root)
+    made, here = _read(note), this_machine(root)
+    if made is None:
+        raise WheelsError(f"{note} is damaged; run `make wheels` on the folder again where there is a network.")
     if _kind(made) != _kind(here):
         fix = "name that Python with PYTHON=..., or make wheels on a machine of this kind"
         raise WheelsError(f"the wheels in {folder} are for {_kind(made)}, but this is {_kind(here)}; {fix}.")
@@ -61,31 +68,49 @@ def check(folder: Path, root: Path = ROOT) -> dict:
     return made
 
 
+def _read(note: Path) -> dict | None:
+    """What stands in a note; None if it is damaged."""
+    try:
+        made = json.loads(note.read_text(encoding="utf-8"))
+    except ValueError:
+        return None
+    return made if isinstance(made, dict) and {"python", "system", "machine", "lock"} <= set(made) else None
+
+
 def _kind(note: dict) -> str:
     return f"Python {note['python']} on {note['system']} {note['machine']}"
 
 
 def make(folder: Path, torch: str | None = None, root: Path = ROOT) -> dict:
-    """Writes the wheels and the note; returns the note. What an earlier run for the same machine has fetched is kept."""
-    begun = folder.is_dir() and any(folder.iterdir())
-    if begun and (folder / NOTE).is_file():
+    """Writes the wheels and the note; returns the note.
+
+    What an earlier run for the same machine has fetched is kept; its note is not, until the folder has been tried again.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise WheelsError(f"{folder} is a file, expected a folder for the wheels; name another one.")
+    note_file = folder / NOTE
+    if note_file.is_file() and _read(note_file) is not None:
         check(folder, root)
     lock = str(root / "requirements.lock")
     index = ["--extra-index-url", TORCH_INDEX + torch] if torch else []
     wheels = ["--wheel-dir", str(folder), "--find-links", str(folder)]
     folder.mkdir(parents=True, exist_ok=True)
+    note_file.unlink(missing_ok=True)
     _pip("wheel", *wheels, "-c", lock, *index, *requirements(root))
     alone = ["--no-index", "--find-links", str(folder), "-c", lock, "-e", f"{root}[{','.join(EXTRAS)}]"]
-    _pip("install", "--dry-run", "--ignore-installed", "--quiet", *alone)
+    # a room has neither this machine's folders of wheels nor its pip's settings
+    _pip("install", "--dry-run", "--ignore-installed", "--quiet", *alone, PIP_FIND_LINKS="", PIP_CONFIG_FILE=os.devnull)
     files = sorted(folder.glob("*.whl"))
     note = {**this_machine(root), "wheels": len(files), "bytes": sum(file.stat().st_size for file in files)}
-    (folder / NOTE).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
+    beside = note_file.with_suffix(".part")
+    beside.write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
+    beside.replace(note_file)
     return note
 
 
-def _pip(*arguments: str) -> None:
+def _pip(*arguments: str, **environment: str) -> None:
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments]
-    if subprocess.run(command).returncode:
+    if subprocess.run(command, env=os.environ | environment).returncode:
         raise WheelsError(f"`pip {arguments[0]}` failed, its reason stands above; nothing was marked as made, run it again.")
 
 

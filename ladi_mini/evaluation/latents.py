@@ -30,6 +30,7 @@ from ladi_mini.wardrobe import RECIPE_VERSION
 CHANNELS = (4, 16)
 LENGTHS = {"autoencoder": 5_500, "inpainting": 1_500, "inversion": 300, "tryon": 5_000}
 GIVEN = ("clip", "warping", "refinement")  # the model's own, on both sides
+NEEDS = {"autoencoder": (), "inpainting": ("clip",), "inversion": ("clip",), "tryon": GIVEN}  # what of them a stage reads
 SHOWN = 8  # prints in the picture
 
 
@@ -44,12 +45,19 @@ def train_side(
 ) -> list[dict]:
     """Trains `stages` of the side with `z` channels in the folder `out`; `weights` holds the model's own stages.
 
-    What of `GIVEN` is finished there is taken over, so the first stages may be trained before the model's warping is. `options`
-    are those of `training.train`.
+    What of `GIVEN` is finished there is taken over, so the first stages may be trained before the model's warping is. A side that
+    is there with the same steps is kept; its cards are returned. `options` are those of `training.train`.
+    Raises `CheckpointError` for a stage that is missing in `weights`.
     """
     small = side(preset, z)
+    finished = [Path(out) / "cards" / f"{name}.json" for name in stages]
+    if all(path.is_file() for path in finished) and not (Path(out) / "work").exists():
+        cards = [read_card(path) for path in finished]
+        if all(card["steps"] == small.stages[name].steps for name, card in zip(stages, cards, strict=True)):
+            return cards
+    needed = {name for stage in stages for name in NEEDS[stage]}
     for name in GIVEN:
-        if stage_files(weights, name)[0].is_file():
+        if name in needed or stage_files(weights, name)[0].is_file():
             save_stage(out, small, name, load_stage(weights, preset, name))
     save_stage(out, small, "emasc", {"emasc": build_emasc(small)})
     return train(stages, small, out, **options)
@@ -72,6 +80,7 @@ def latent_study(
     The pictures are by name, "true", "z = 4, autoencoder", "z = 4, try-on" and so on, one strip (3, h, w) in [-1, 1] a print.
     """
     samples = default_count(preset) if samples is None else samples
+    training = {str(z): {name: _length(folder, name) for name in LENGTHS} for z, folder in sorted(folders.items())}
     people = wardrobe_people(preset, samples, "unpaired", cache, workers)
     methods: dict[str, Method] = {}
     for z, folder in sorted(folders.items()):
@@ -99,7 +108,7 @@ def latent_study(
             "sides": "the same short training with z latent channels each, CLIP, warping and refinement shared, no skips",
             "autoencoder": "the true picture encoded and decoded; tryon: the person dressed, on the same noise a side",
         },
-        "training": {str(z): {name: _length(folder, name) for name in LENGTHS} for z, folder in sorted(folders.items())},
+        "training": training,
         "methods": {name: method.label for name, method in methods.items()},
         "scores": tables(scores),
         "print_read_by_length": by_length(scores, [TRUTH, *methods]),

@@ -301,11 +301,10 @@ def interval_figure(
     """
     rows = max(map(len, panels.values()))
     figure, axes = new_figure(WIDTH, 1.1 + 0.38 * rows, 1, len(panels))
-    first = {label: axis for axis, label in reversed([*zip(axes[0], map(labels.get, panels), strict=True)])}
-    told = []
+    told, before, scales = [], None, {}
     for axis, (title, entries) in zip(axes[0], panels.items(), strict=True):
-        if axis is not first[labels[title]]:
-            axis.sharex(first[labels[title]])
+        if scales.setdefault(labels[title], axis) is not axis:
+            axis.sharex(scales[labels[title]])
         for row, (name, (mean, low, high)) in enumerate(entries.items()):
             axis.plot([low, high], [row, row], color=BLUE, linewidth=2)
             axis.plot([mean], [row], "o", color=BLUE, markersize=6)
@@ -313,7 +312,9 @@ def interval_figure(
         if lines and title in lines:
             axis.axvline(lines[title], color=MUTED, linestyle=(0, (4, 3)), linewidth=1.2)
             told.append(f"{title}: a dashed line at {lines[title]:.2f}")
-        axis.set(yticks=range(len(entries)), yticklabels=list(entries), ylim=(len(entries) - 0.5, -0.5), title=title)
+        names = list(entries) if list(entries) != before else []  # the same rows as to the left need none again
+        axis.set(yticks=range(len(entries)), yticklabels=names, ylim=(len(entries) - 0.5, -0.5), title=title)
+        before = list(entries)
         axis.set_xlabel(labels[title])
         axis.tick_params(axis="y", labelcolor=INK, length=0)
     return described(figure, f"Means with 95 % intervals as lines. {'; '.join(told)}.")

@@ -33,7 +33,7 @@ class Stage(nn.Module):
         super().__init__()
         self.preset = preset
         self.__dict__["models"] = models  # not a submodule: frozen
-        self.shelf: dict[tuple[str, int], Tensors] = {}
+        self.shelf: dict[tuple[str, int], tuple[object, Tensors]] = {}
 
     @property
     def config(self) -> StageConfig:
@@ -108,8 +108,8 @@ def shelved(stage: Stage, data, name: str, columns: Callable) -> Tensors:
     """`collect`, done once for all stages of a training: what is on the stage's shelf under `name` for these data is taken."""
     key = name, id(data)
     if key not in stage.shelf:
-        stage.shelf[key] = collect(stage, data, columns)
-    return stage.shelf[key]
+        stage.shelf[key] = data, collect(stage, data, columns)  # with the data, so that no others come to have their id
+    return stage.shelf[key][1]
 
 
 def chance(share: float, count: int, generator: torch.Generator) -> torch.Tensor:

@@ -13,6 +13,7 @@ import torch
 
 from ladi_mini.agnostic import pose_maps
 from ladi_mini.checkpoints import build_component
+from ladi_mini.errors import InputError
 from ladi_mini.sample import KEYPOINTS
 from ladi_mini.training.stage import Stage, Tensors, chance, collect, from_bytes, in_parts, settle_statistics, to_bytes
 from ladi_mini.warping import end_point_error, identity_grid, second_order_constraint, warp
@@ -91,6 +92,11 @@ class WarpingStage(Stage):
         terms = {"l1": l1, "constraint": constraint}
         loss = l1 + self.config.weights["constraint"] * constraint
         if self.config.weights["grid"]:
+            if "warp_grid" not in batch:
+                raise InputError(
+                    f"warping's weight 'grid' is {self.config.weights['grid']:g}, but these data know no true warp; set it to 0, "
+                    "as the authors train."
+                )
             visible = batch["warp_visible"][:, 0, :, :, None]
             offset = (out.grid - batch["warp_grid"].float()).abs() * visible
             terms["grid"] = offset.sum() / visible.sum().clamp(min=1)
@@ -102,6 +108,8 @@ class WarpingStage(Stage):
 
     @torch.no_grad()
     def validate(self, table):
+        if "warp_grid" not in table:  # photographs
+            return {}
         errors, identity_errors = [], []
         for part in in_parts(table):
             garment, agnostic = from_bytes(part["garment"]), from_bytes(part["agnostic"])
@@ -111,6 +119,6 @@ class WarpingStage(Stage):
             errors.append(end_point_error(grid, *truth))
             identity_errors.append(end_point_error(identity_grid(height, width).to(grid).expand_as(grid), *truth))
         return {
-            "end_point_error_px": torch.cat(errors).mean().item(),
-            "end_point_error_px_identity": torch.cat(identity_errors).mean().item(),
+            "end_point_error_px": torch.cat(errors).nanmean().item(),  # NaN where nothing of a garment is seen
+            "end_point_error_px_identity": torch.cat(identity_errors).nanmean().item(),
         }

@@ -82,6 +82,19 @@ def test_folder_holds_everything_and_says_what_it_is_for(project, tmp_path, monk
     shutil.rmtree(tmp_path / "index")
     monkeypatch.setenv("PIP_FIND_LINKS", "")
     assert wheels.make(folder, root=project) == note  # again, from itself
+    (folder / "needed-1.0-py3-none-any.whl").unlink()
+    with pytest.raises(wheels.WheelsError, match="nothing was marked as made"):
+        wheels.make(folder, root=project)
+    with pytest.raises(wheels.WheelsError, match="holds no finished wheels"):  # nor is what was marked before
+        wheels.check(folder, project)
+
+
+@pytest.mark.slow
+def test_what_only_this_machines_pip_knows_of_is_not_in_the_folder(project, tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(wheels, "EDITABLE", "needed>=1")  # the index has `editables`, the folder will not
+    with pytest.raises(wheels.WheelsError, match="`pip install` failed"):
+        wheels.make(tmp_path / "wheels", root=project)
+    assert "editables" in capfd.readouterr().err and not (tmp_path / "wheels" / wheels.NOTE).exists()
 
 
 @pytest.mark.slow
@@ -108,6 +121,21 @@ def test_folder_of_another_machine_is_refused_in_one_sentence(tmp_path, capsys, 
     assert wheels.main(["--fits", str(tmp_path)]) == 2
     out, err = capsys.readouterr()
     assert not out and err.startswith("Error: ") and said in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("text", ['{"python": "3.1', "[]", '{"python": "3.11", "system": "Linux", "machine": "x86_64"}'])
+def test_a_damaged_note_is_said_in_one_sentence(tmp_path, capsys, text):
+    (tmp_path / wheels.NOTE).write_text(text)
+    assert wheels.main(["--fits", str(tmp_path)]) == 2
+    err = capsys.readouterr().err
+    assert f"{wheels.NOTE} is damaged" in err and "make wheels" in err and err.count("\n") == 1
+
+
+def test_a_file_in_the_folders_place_is_left_alone(tmp_path, capsys):
+    file = tmp_path / "stick"
+    file.write_text("mine")
+    assert wheels.main([str(file)]) == 2 and "is a file, expected a folder" in capsys.readouterr().err
+    assert file.read_text() == "mine"
 
 
 def test_folder_of_this_machine_fits_and_says_nothing(tmp_path, capsys):
