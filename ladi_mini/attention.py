@@ -48,8 +48,10 @@ class AttentionRecorder:
         h, w = size
         total = 0
         for places, summed in self.maps.items():
-            factor = round((h * w / places) ** 0.5)
-            grid = summed.view(*summed.shape[:2], h // factor, w // factor)
+            factor = 1
+            while -(-h // factor) * -(-w // factor) > places:  # each halving rounds up
+                factor *= 2
+            grid = summed.view(*summed.shape[:2], -(-h // factor), -(-w // factor))
             total = total + F.interpolate(grid, size, mode="bilinear", align_corners=False)
         return (total / self.count).cpu()
 

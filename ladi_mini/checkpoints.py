@@ -70,13 +70,21 @@ def build_component(preset: Preset, component: str) -> torch.nn.Module:
 def save_stage(
     folder: Path, preset: Preset, stage: str, modules: dict[str, torch.nn.Module], card: dict | None = None
 ) -> list[Path]:
-    """Writes a stage's weights (float16), their sha256 and its card; returns the files, in their order."""
+    """Writes a stage's weights (float16), their sha256 and its card; returns the files, in their order.
+
+    Raises `CheckpointError` for a weight that float16 cannot hold.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {}
     for component, module in modules.items():
         for name, value in module.state_dict().items():
             value = value.detach().cpu().contiguous()
+            if value.is_floating_point() and value.isfinite().all() and not value.half().isfinite().all():
+                raise CheckpointError(
+                    f"{stage}: {component}.{name} reaches {value.abs().max():.3g}, beyond half precision (65504); nothing was "
+                    "written. Train it again with a smaller learning rate."
+                )
             tensors[f"{component}.{name}"] = value.half() if value.is_floating_point() else value
     metadata = {"preset": preset.name, "stage": stage}
     if "vae" in modules:
@@ -153,6 +161,8 @@ def _filled(preset: Preset, component: str, tensors: dict, metadata: dict, path:
         )
     module.load_state_dict({name: value.to(expected[name].dtype) for name, value in own.items()})
     if component == "vae":
+        if "scaling_factor" not in metadata:
+            raise CheckpointError(f"{path} has no scaling_factor in its metadata; train it again.")
         module.register_to_config(scaling_factor=float(metadata["scaling_factor"]))
     return module.eval().requires_grad_(False)
 
@@ -179,9 +189,11 @@ class Models:
             if name in self._makers:
                 self._loaded[name] = self._makers[name]()
             else:
-                stage = [s for s in STAGES if name in STAGE_COMPONENTS[s] and stage_files(self.folder, s)[0].exists()]
-                stage = stage[-1] if stage else next(s for s in STAGES if name in STAGE_COMPONENTS[s])
-                loaded = load_stage(self.folder, self.preset, stage)
+                owners = [stage for stage in STAGES if name in STAGE_COMPONENTS[stage]]
+                if not owners:
+                    raise InputError(f"{name!r} is no component; choose from {', '.join([*BUILDERS, *self._makers])}.")
+                there = [stage for stage in owners if any(path.exists() for path in stage_files(self.folder, stage))]
+                loaded = load_stage(self.folder, self.preset, (there or owners[:1])[-1])
                 self._loaded |= {part: module.to(self.device) for part, module in loaded.items()}
         return self._loaded[name]
 

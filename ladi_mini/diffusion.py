@@ -207,11 +207,15 @@ def denoise(
 ) -> torch.Tensor:
     """Walks from noise (B, z, h, w) to latents in `num_inference_steps` steps of a diffusers scheduler.
 
-    `without` are the unconditional twins, needed when `guidance_scale` is not 1. `callback(step, timestep, latents, estimate)`
-    gets the timestep on the CPU, the latents after the step and the estimate of x_0 made in it. `generator` feeds schedulers
-    that add noise. `progress` wraps the steps, as tqdm does. The latents come back in float32 (float64 for float64).
+    `scheduler`: one with `init_noise_sigma` and `scale_model_input`, and for a callback `alphas_cumprod`; those for flows have
+    none. `without` are the unconditional twins, needed when `guidance_scale` is not 1. `callback(step, timestep, latents,
+    estimate)` gets the timestep on the CPU, the latents after the step and the estimate of x_0 made in it. `generator` feeds
+    schedulers that add noise. `progress` wraps the steps, as tqdm does. The latents come back in float32 (float64 for float64).
+    Raises `ValueError` for a guidance scale without twins.
     """
-    guided = guidance_scale != 1 and without is not None
+    if guidance_scale != 1 and without is None:
+        raise ValueError(f"guidance_scale is {guidance_scale}, but without is None; give the unconditional twins, or scale 1")
+    guided = guidance_scale != 1
     both = Conditions(torch.cat([without.static, given.static]), torch.cat([without.text, given.text])) if guided else given
     scheduler.set_timesteps(num_inference_steps)
     timesteps = scheduler.timesteps.to(latents.device)  # the denoiser's copy, sent once
@@ -238,6 +242,8 @@ def _estimate(scheduler, step, latents: torch.Tensor, noise_pred: torch.Tensor, 
     for name in ("pred_original_sample", "denoised"):
         if getattr(step, name, None) is not None:
             return getattr(step, name)
+    if scheduler.config.prediction_type == "sample":
+        return noise_pred
     abar = scheduler.alphas_cumprod.to(latents.device, torch.float32)[t]
     if scheduler.config.prediction_type == "v_prediction":
         return (abar.sqrt() * latents - (1 - abar).sqrt() * noise_pred).to(latents)

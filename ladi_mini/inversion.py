@@ -50,7 +50,12 @@ def caption_prompts(captions: Sequence[str]) -> list[str]:
 
 
 def plain_sentences(text: str, categories: Sequence[str], captions: Sequence[str]) -> list[str]:
-    """The sentences without pseudo-words of kind `text`: "caption", "category" or "empty", one a garment."""
+    """The sentences without pseudo-words of kind `text`: "caption", "category" or "empty", one a garment.
+
+    Raises `InputError` for another kind.
+    """
+    if text not in ("caption", "category", "empty"):
+        raise InputError(f"text is {text!r}, expected caption, category or empty; choose one.")
     if text == "caption":
         return caption_prompts(captions)
     return prompts(categories, 0) if text == "category" else [""] * len(categories)

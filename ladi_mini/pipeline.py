@@ -149,7 +149,8 @@ class TryOnPipeline(DiffusionPipeline):
         "refined", "tps" (before refinement), "true" (the sample's own `warped_garment`) or "none".
         `paste_back` puts the known pixels back over the result. `callback(step, timestep, latents, estimate)` sees each step, as
         `denoise` gives it. `output_type`: "pil", "np" or "pt". With `trace` a compiled pipeline runs uncompiled.
-        Raises `ValueError` for an unknown switch or a sample without the truth that `garment="true"` needs.
+        Raises `ValueError` for an unknown switch, for pictures, latents, generators or steps that do not fit, and for a sample
+        without the truth that `garment="true"` needs.
         """
         if text not in TEXTS or garment not in GARMENTS:
             raise ValueError(f"text={text!r}, garment={garment!r}: choose text from {TEXTS} and garment from {GARMENTS}")
@@ -158,6 +159,12 @@ class TryOnPipeline(DiffusionPipeline):
         steps = self.config.num_inference_steps if num_inference_steps is None else num_inference_steps
         scale = self.config.guidance_scale if guidance_scale is None else guidance_scale
         batch = self._on_device(collate([sample]) if isinstance(sample, TryOnSample) else sample)
+        generator = list(generator) if isinstance(generator, tuple) else generator
+        if steps < 1:
+            raise ValueError(f"num_inference_steps is {steps}, expected 1 or more")
+        (height, width), factor = batch.person.shape[2:], 2 ** (len(self.vae.config.block_out_channels) - 1)
+        if height % factor or width % factor:
+            raise ValueError(f"the person is {height} x {width} pixels, sides must be divisible by {factor}; resize the sample")
         if isinstance(generator, list) and len(generator) != len(batch):
             raise ValueError(f"got {len(generator)} generators for {len(batch)} samples; give one, or one a sample")
 
@@ -172,6 +179,9 @@ class TryOnPipeline(DiffusionPipeline):
             if latents is None:
                 shape, device = tuple(masked_latents.shape), self._execution_device
                 latents = randn_tensor(shape, generator=generator, device=device, dtype=torch.float32)
+            if latents.shape != masked_latents.shape:
+                has, needs = tuple(latents.shape), tuple(masked_latents.shape)
+                raise ValueError(f"latents have shape {has}, expected {needs}; draw them in it")
             latents = latents.to(masked_latents.device)
 
             record = self._new_trace(batch, agnostic, warped, words, skips) if trace else None
@@ -195,7 +205,12 @@ class TryOnPipeline(DiffusionPipeline):
     # ---------------------------------------------------------------- the steps, each usable alone
 
     def warp_garment(self, batch: TryOnBatch, which: str = "refined") -> WarpedGarment:
-        """The garment on the body, (B, 3, H, W), by the matching network and its refinement; see `garment` of the call."""
+        """The garment on the body, (B, 3, H, W), by the matching network and its refinement; see `garment` of the call.
+
+        Raises `ValueError` for another `which`, or where "true" is not known.
+        """
+        if which not in GARMENTS:
+            raise ValueError(f"garment={which!r}: choose from {GARMENTS}")
         if which == "true":
             if batch.warped_garment is None:
                 raise ValueError("garment='true' needs samples that know their warped_garment; the wardrobe's do")
@@ -214,8 +229,12 @@ class TryOnPipeline(DiffusionPipeline):
         return self.inversion_adapter(self.image_encoder(pixels.to(self.unet.dtype)).last_hidden_state)
 
     def encode_text(self, batch: TryOnBatch, text: str = "words", words: torch.Tensor | None = None) -> torch.Tensor:
-        """(B, L, D) hidden states of the prompts of kind `text`; "words" are put in the place of the prompt's placeholders."""
+        """(B, L, D) hidden states of the prompts of kind `text`; "words" are put in the place of the prompt's placeholders.
+
+        `words` None are the adapter's. Raises `InputError` for another kind.
+        """
         if text == "words":
+            words = self.pseudo_words(batch) if words is None else words
             return self._encode(prompts(batch.category, self.inversion_adapter.config.words), words)
         return self._encode(plain_sentences(text, batch.category, batch.caption))
 

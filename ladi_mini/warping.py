@@ -21,6 +21,7 @@ Choices made here
   itself. Parameter names and shapes are those of their files in both conventions.
 """
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ from torch import nn
 
 from ladi_mini.presets import POSE_CHANNELS, Preset
 
+NEW_SWITCHES = hasattr(torch.backends.cuda.matmul, "fp32_precision")  # torch 2.9; once used, it refuses the older one
+_SWITCHING = threading.RLock()
 EXTENT = 0.9  # the regular control points span [-0.9, 0.9] in x and y
 CONSTRAINT_TERMS = ("rx", "ry", "cx", "cy", "rg", "cg")  # rows and columns: spacing in x, spacing in y, collinearity
 
@@ -90,14 +93,26 @@ def _spline(height: int, width: int, points: int, extent: float, dtype: torch.dt
 
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
-    """Products in the precision of their inputs: TF32 would move a pixel of a far-stretched spline by a fifth of a pixel."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        with torch.autocast(device.type, enabled=False):
+    """Products in the precision of their inputs: TF32 would move a pixel of a far-stretched spline by a fifth of a pixel.
+
+    The process's switches are as they were afterwards, whichever way they were set; threads wait for one another.
+    """
+    switches = [torch.backends.cuda.matmul, torch.backends.mkldnn.matmul] if NEW_SWITCHES else []
+    with _SWITCHING, torch.autocast(device.type, enabled=False):
+        before = [switch.fp32_precision for switch in switches] or torch.get_float32_matmul_precision()
+        try:
+            if switches:
+                for switch in switches:
+                    switch.fp32_precision = "ieee"
+            else:
+                torch.set_float32_matmul_precision("highest")
             yield
-    finally:
-        torch.set_float32_matmul_precision(before)
+        finally:
+            if switches:
+                for switch, value in zip(switches, before, strict=True):
+                    switch.fp32_precision = value
+            else:
+                torch.set_float32_matmul_precision(before)
 
 
 def tps_grid(control_points: torch.Tensor, height: int, width: int, extent: float = EXTENT) -> torch.Tensor:
@@ -158,8 +173,11 @@ def second_order_constraint(control_points: torch.Tensor, convention: str = "our
     For three neighbours of a row (r) or a column (c): how much the squared step changes, in x and in y, and twice the area of
     their triangle. Affine maps cost nothing beyond the floor: a change below 0.08 and a sum of areas below 0.02 are not
     punished. The loss is the mean over the batch; "released" gives every sample the areas of the first one.
+    Raises `ValueError` if N is not the square of 3 or more: fewer have no three in a row.
     """
     side = isqrt(control_points.shape[1])
+    if side**2 != control_points.shape[1] or side < 3:
+        raise ValueError(f"control_points has {control_points.shape[1]} points, expected the square of 3 or more, such as 25")
     points = control_points.float().unflatten(1, (side, side))  # (B, row, column, 2)
     spacing, areas = [], []
     for lines in (points, points.transpose(1, 2)):  # along rows, along columns

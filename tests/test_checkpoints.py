@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tiny import TINY, batch, noisy, tiny_pipeline
 
 from ladi_mini.checkpoints import (
@@ -18,8 +18,9 @@ from ladi_mini.checkpoints import (
     save_stage,
     stage_files,
 )
+from ladi_mini.errors import InputError
 from ladi_mini.presets import NANO, STAGES
-from ladi_mini.sums import CheckpointError, read_sums, sha256
+from ladi_mini.sums import CheckpointError, read_sums, sha256, write_sums
 
 
 @pytest.fixture()
@@ -128,6 +129,37 @@ def test_models_prefer_the_adapter_trained_last(folder):
     (folder / "tryon.safetensors").unlink()
     first = load_file(folder / "inversion.safetensors")["inversion_adapter.post_layernorm.weight"].float()
     assert torch.equal(Models(TINY, folder)["inversion_adapter"].post_layernorm.weight, first)
+
+
+def test_models_say_what_they_know():
+    with pytest.raises(InputError, match=r"'text_encodr' is no component; choose from .*text_encoder"):
+        Models(TINY, default_folder("nano"))["text_encodr"]
+
+
+def test_older_weights_do_not_stand_in_for_damaged_newer_ones(folder, monkeypatch):
+    modules = {name: noisy(build_component(TINY, name), 5) for name in STAGE_COMPONENTS["tryon"]}
+    monkeypatch.setattr("ladi_mini.checkpoints.SHARD", 60_000)
+    save_stage(folder, TINY, "tryon", modules)[0].unlink()
+    with pytest.raises(CheckpointError, match=r"tryon-00001-of-.*is missing"):
+        Models(TINY, folder)["inversion_adapter"]
+
+
+def test_weights_that_half_precision_cannot_hold_are_not_written(folder):
+    before = sha256(folder / "warping.safetensors")
+    warping = load_stage(folder, TINY, "warping")["warping"]
+    name = next(name for name in warping.state_dict() if name.endswith("running_var"))
+    warping.get_buffer(name)[0] = 1e5
+    with pytest.raises(CheckpointError, match=rf"warping: warping\.{name} reaches 1e\+05, beyond half precision"):
+        save_stage(folder, TINY, "warping", {"warping": warping})
+    assert sha256(folder / "warping.safetensors") == before
+
+
+def test_an_autoencoder_without_its_scale_is_refused(folder):
+    path = folder / "autoencoder.safetensors"
+    save_file(load_file(path), path, metadata={"preset": TINY.name, "stage": "autoencoder"})
+    write_sums(folder)
+    with pytest.raises(CheckpointError, match=r"autoencoder\.safetensors has no scaling_factor"):
+        load_stage(folder, TINY, "autoencoder")
 
 
 def test_shipped_weights_of_a_folder_equal_a_pipeline_built_by_hand(folder):

@@ -178,6 +178,18 @@ def test_the_estimate_of_a_v_prediction_is_found_from_the_velocity():
     assert torch.allclose(estimate, x, atol=1e-4)
 
 
+def test_the_estimate_of_a_network_that_predicts_the_sample_is_its_prediction():
+    scheduler = diffusers.DPMSolverMultistepScheduler.from_config(build_scheduler(NANO).config, prediction_type="sample")
+    x = noise(1, 4, 8, 6)
+    assert torch.equal(_estimate(scheduler, object(), noise(1, 4, 8, 6, seed=1), x, torch.tensor(300)), x)
+
+
+def test_guidance_without_its_twins_is_refused():
+    unet, given = build_unet(TINY).eval(), conditions(TINY)
+    with pytest.raises(ValueError, match="guidance_scale is 3, but without is None"):
+        denoise(unet, build_scheduler(TINY), noise(2, 4, *TINY.latent_size), given, guidance_scale=3)
+
+
 def test_latents_are_scaled_and_decoding_undoes_it():
     torch.manual_seed(0)
     vae = build_autoencoder(TINY).eval()

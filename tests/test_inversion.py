@@ -21,6 +21,7 @@ from ladi_mini.inversion import (
     encode_prompt,
     invert,
     placeholder_id,
+    plain_sentences,
     prompts,
 )
 from ladi_mini.presets import CATEGORIES, get_preset
@@ -87,6 +88,11 @@ def test_prompts_are_whole_words_and_fit_the_context(tokenizer, category):
 def test_an_unknown_category_is_an_error():
     with pytest.raises(InputError, match="'hats'"):
         prompts(["dresses", "hats"])
+
+
+def test_an_unknown_kind_of_sentence_is_an_error():
+    with pytest.raises(InputError, match="text is 'captoin', expected caption, category or empty"):
+        plain_sentences("captoin", ["dresses"], ["a red dress"])
 
 
 def test_caption_prompts_of_the_wardrobe_have_no_unknown_word_and_fit_the_context(tokenizer):

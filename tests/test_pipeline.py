@@ -9,6 +9,7 @@ from tiny import TINY, batch, samples, tiny_pipeline
 
 from ladi_mini.pipeline import TryOnPipeline, TryOnTrace
 from ladi_mini.sample import collate
+from ladi_mini.wardrobe import Wardrobe
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +71,55 @@ def test_a_list_of_generators_seeds_schedulers_that_add_noise(pipe):
 def test_a_wrong_number_of_generators_is_refused(pipe):
     with pytest.raises(ValueError, match="2 generators for 1 samples"):
         pipe(batch(1), generator=[torch.Generator(), torch.Generator()])
+
+
+def test_generators_may_come_as_a_tuple(pipe):
+    seeds = lambda: [torch.Generator().manual_seed(seed) for seed in (1, 2)]  # noqa: E731
+    listed, others = (pipe(batch(2), generator=kind(seeds()), output_type="pt").images for kind in (list, tuple))
+    assert torch.equal(listed, others)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"latents": torch.zeros(1, TINY.latent_channels, *TINY.latent_size)}, r"latents have shape \(1, .*expected \(2, "),
+        ({"latents": torch.zeros(2, TINY.latent_channels, 8, 8)}, r"latents have shape \(2, 4, 8, 8\), expected \(2, 4, 16, 12"),
+        ({"num_inference_steps": 0}, "num_inference_steps is 0, expected 1 or more"),
+    ],
+    ids=["batch", "size", "steps"],
+)
+def test_what_does_not_fit_is_said(pipe, options, message):
+    with pytest.raises(ValueError, match=message):
+        pipe(batch(2), **options)
+
+
+def of_size(height: int, width: int):
+    wardrobe = Wardrobe("test", height, width, unpaired=True)
+    return collate([wardrobe[0], wardrobe[1]])
+
+
+def test_sides_that_the_autoencoder_cannot_halve_are_refused(pipe):
+    for options in ({}, {"garment": "tps"}, {"garment": "true", "use_emasc": False}):
+        with pytest.raises(ValueError, match="62 x 46 pixels, sides must be divisible by 4"):
+            pipe(of_size(62, 46), **options)
+
+
+def test_latents_of_odd_sides_are_traced_as_well(pipe):
+    """17 x 13 latents: the denoiser's halvings round up."""
+    given = of_size(68, 52)
+    plain, traced = run(pipe, given), run(pipe, given, trace=True)
+    assert torch.equal(plain.images, traced.images)
+    assert traced.trace.attention.shape[-2:] == (17, 13) and traced.trace.attention.isfinite().all()
+
+
+def test_the_steps_alone_know_their_switches_too(pipe):
+    given = pipe._on_device(batch(2))
+    with pytest.raises(ValueError, match="garment='tsp': choose from"):
+        pipe.warp_garment(given, "tsp")
+    with pytest.raises(ValueError, match="text is 'poem'"):
+        pipe.encode_text(given, "poem")
+    with torch.no_grad():
+        assert torch.equal(pipe.encode_text(given), pipe.encode_text(given, "words", pipe.pseudo_words(given)))
 
 
 def test_half_precision_runs_and_is_near_to_full(pipe):

@@ -168,12 +168,19 @@ def test_the_garment_of_a_variant_is_the_one_that_the_pipeline_gives(folder, dat
             assert torch.allclose(stage.worn_garment(given), pipe.warp_garment(given, garment).image, atol=1e-5), garment
 
 
-def test_variants_are_trained_from_one_start_for_the_same_steps(folder, tmp_path):
+def test_variants_are_trained_from_one_start_for_the_same_steps(folder, tmp_path, monkeypatch):
+    def leaving_checkpoints(stage, table, work, **options):
+        card = train_stage(stage, table, work, **options)
+        work.mkdir(parents=True)
+        return card
+
+    monkeypatch.setattr("ladi_mini.training.variants.train_stage", leaving_checkpoints)
     cards = train_variants(("control", "text-caption", "emasc-linear"), TINY, folder, tmp_path, steps=3)
     assert [card["steps"] for card in cards] == [3, 3, TINY.stages["emasc"].steps]
     assert [card["variant"] for card in cards] == ["control", "text-caption", "emasc-linear"]
     with pytest.raises(InputError, match="'text-poem' is no variant; choose from control"):
         train_variants(("text-poem",), TINY, folder, tmp_path, steps=3)
+    assert not list((tmp_path / "work").iterdir())
 
 
 def test_latents_leave_the_autoencoder_stage_with_deviation_one(folder, data):
@@ -386,6 +393,34 @@ def test_a_checkpoint_of_another_seed_is_not_taken_up(tmp_path):
     train(("autoencoder",), TINY, tmp_path / "clean", seed=1, **options)
     a, b = (load_file(tmp_path / folder / "autoencoder.safetensors") for folder in ("mixed", "clean"))
     assert all(torch.equal(a[key], b[key]) for key in a)
+    assert list((tmp_path / "mixed" / "work").glob("autoencoder-*/checkpoint-*"))  # the stopped one can still go on
+    assert not (tmp_path / "clean" / "work").exists()
+
+
+@pytest.mark.parametrize(("stages", "said"), [(("wraping",), "'wraping'"), ("cilp", "'cilp'"), ((), r"\(\)")], ids=str)
+def test_what_is_no_stage_is_refused(tmp_path, stages, said):
+    with pytest.raises(InputError, match=rf"stages is {said}, expected some of clip, autoencoder"):
+        train(stages, TINY, tmp_path)
+
+
+def test_a_variant_does_not_go_on_from_the_checkpoint_of_other_settings(folder, tmp_path, monkeypatch):
+    works = []
+
+    def stopped(stage, table, work, **options):
+        works.append(work)
+        raise Interrupted("stopped")
+
+    monkeypatch.setattr("ladi_mini.training.variants.train_stage", stopped)
+    for settings in ({"steps": 3}, {"steps": 4}, {"steps": 3, "seed": 1}, {"steps": 3, "samples": 8}, {"steps": 3}):
+        with pytest.raises(Interrupted):
+            train_variants(("control",), TINY, folder, tmp_path, **settings)
+    assert len(set(works)) == 4 and works[0] == works[4]
+
+
+def test_a_try_on_stage_with_a_switch_that_does_not_exist_is_refused(folder):
+    for wrong in ({"text": "captoin"}, {"garment": "tsp"}):
+        with pytest.raises(InputError, match=r"choose text from .* and garment from"):
+            STAGE_CLASSES["tryon"](TINY, Models(TINY, folder), **wrong)
 
 
 def test_the_try_on_stage_starts_from_the_inversion_stages_adapter(folder):

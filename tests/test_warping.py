@@ -1,5 +1,8 @@
 """Thin-plate splines, the constraint on their control points, the matching network and the refinement."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +10,7 @@ from scipy.interpolate import RBFInterpolator
 
 from ladi_mini.presets import MINI, NANO
 from ladi_mini.warping import (
+    NEW_SWITCHES,
     RefinementNetwork,
     WarpingNetwork,
     build_refinement,
@@ -111,6 +115,53 @@ def test_a_spline_first_used_for_inference_serves_training():
 def test_a_number_of_points_that_is_no_square_is_refused(number):
     with pytest.raises(ValueError, match=f"{number} points"):
         tps_grid(torch.zeros(1, number, 2), 8, 8)
+
+
+@pytest.mark.parametrize("number", [24, 4])
+def test_the_constraint_needs_three_points_in_a_row(number):
+    with pytest.raises(ValueError, match=f"{number} points, expected the square of 3 or more"):
+        second_order_constraint(torch.zeros(1, number, 2))
+
+
+PRECISION = """
+import sys, threading, torch
+from ladi_mini.warping import NEW_SWITCHES, full_precision, regular_points, tps_grid
+
+def full():
+    if NEW_SWITCHES:
+        return torch.backends.cuda.matmul.fp32_precision == "ieee"
+    return torch.get_float32_matmul_precision() == "highest"
+
+def other():
+    with full_precision(cpu):
+        seen.append(full())
+        left.wait(5)  # a thread that came in before the first one left, and leaves after it
+
+exec(sys.argv[1])
+before, seen, left, cpu = eval(sys.argv[2]), [], threading.Event(), torch.device("cpu")
+with full_precision(cpu):
+    thread = threading.Thread(target=other)
+    thread.start()
+    thread.join(0.2)
+    tps_grid(regular_points(5).float()[None], 8, 6)  # one within another
+    seen.append(full())
+left.set()
+thread.join()
+assert seen == [True, True], seen
+assert eval(sys.argv[2]) == before, (eval(sys.argv[2]), before)
+"""
+SWITCHES = {
+    "older": ("torch.set_float32_matmul_precision('high')", "torch.get_float32_matmul_precision()"),
+    "newer": ("torch.backends.cuda.matmul.fp32_precision = 'tf32'", "torch.backends.cuda.matmul.fp32_precision"),
+}
+
+
+@pytest.mark.parametrize("which", SWITCHES)
+def test_full_precision_ends_as_it_began_whichever_switch_was_used_and_by_however_many_threads(which):
+    """In a process of its own: torch refuses the older switch for good once the newer one was used."""
+    if which == "newer" and not NEW_SWITCHES:
+        pytest.skip("this torch has the older switch only")
+    subprocess.run([sys.executable, "-c", PRECISION, *SWITCHES[which]], check=True, timeout=120)
 
 
 def test_warp_reads_x_from_the_first_coordinate_and_continues_the_border():

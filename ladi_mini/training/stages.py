@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -52,8 +53,13 @@ def train(
     processes draw the wardrobe, 0 draws it here; with more a script needs `if __name__ == "__main__":`. `budget`: seconds for
     all of them together, after which `Interrupted` is raised at a checkpoint, a `light` one if so asked.
     `precision`, "no", "bf16" or "fp16", and `compile` are for GPUs.
-    Raises `CheckpointError` if an earlier stage's weights are missing, `InputError` for a stage not trained at this size.
+    Raises `CheckpointError` if an earlier stage's weights are missing, `InputError` for a name that is no stage's, or of a stage
+    that is not trained at this size.
     """
+    stages = (stages,) if isinstance(stages, str) else tuple(stages)
+    unknown = sorted(set(stages) - set(STAGES))
+    if unknown or not stages:
+        raise InputError(f"stages is {unknown[0] if unknown else stages!r}, expected some of {', '.join(STAGES)}; name them so.")
     out, started, cards = Path(out), time.perf_counter(), []
     untrained = [name for name in stages if preset.stages[name].steps == 0]
     if untrained:
@@ -89,13 +95,17 @@ def train(
         card |= {"preparing_seconds": round(preparing, 1), "rendering_seconds": round(rendering, 1), "wardrobe": RECIPE_VERSION}
         if accelerator.is_main_process:
             save_stage(out, preset, name, stage.components(), card)
-            shutil.rmtree(work, ignore_errors=True)
             write_card(work / "done.json", card)
+            for checkpoint in work.glob("checkpoint-*"):
+                shutil.rmtree(checkpoint, ignore_errors=True)
         accelerator.wait_for_everyone()
         accelerator.free_memory()
         cards.append(card)
     if accelerator.is_main_process:
-        shutil.rmtree(out / "work", ignore_errors=True)
+        for name in stages:
+            shutil.rmtree(out / "work" / f"{name}-{run:08x}", ignore_errors=True)
+        with suppress(OSError):  # another training that was stopped has its checkpoints there
+            (out / "work").rmdir()
     return cards
 
 

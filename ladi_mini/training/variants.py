@@ -8,6 +8,7 @@ Choices made here
 - What is frozen is run once for all variants that one call trains.
 """
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from ladi_mini.checkpoints import Models, save_stage
 from ladi_mini.presets import Preset
 from ladi_mini.sample import InputError
 from ladi_mini.training.emasc import EmascStage
-from ladi_mini.training.loop import accelerator_for, train_stage
+from ladi_mini.training.loop import accelerator_for, seed_of, train_stage
 from ladi_mini.training.stage import Stage
 from ladi_mini.training.tryon import TryOnStage
 from ladi_mini.wardrobe import RECIPE_VERSION, packed
@@ -72,10 +73,12 @@ def train_variants(
         torch.manual_seed(seed)
         stage = make(preset, models, **switches)
         stage.shelf = shelf
-        work = Path(out) / "work" / name
+        run = seed_of(preset, seed, name, count, RECIPE_VERSION, accelerator.num_processes)  # of other settings: begun anew
+        work = Path(out) / "work" / f"{name}-{run:08x}"
         card = train_stage(stage, stage.table(data), work, seed=seed, accelerator=accelerator, compile=compile)
         card |= {"variant": name, "switches": switches, "wardrobe": RECIPE_VERSION}
         save_stage(Path(out) / name, preset, stage.name, stage.components(), card)
+        shutil.rmtree(work, ignore_errors=True)
         accelerator.free_memory()
         torch.compiler.reset()
         cards.append(card)
