@@ -105,8 +105,8 @@ def _spread(seconds: list[float]) -> dict[str, float]:
     return {"median": round(median(seconds), 3), "low": round(min(seconds), 3), "high": round(max(seconds), 3)}
 
 
-def table(card: dict) -> str:
-    """The card as the table of the README."""
+def table(card: dict, quick: dict | None = None) -> str:
+    """The card as the table of the README; `quick`: the card of another processor, whose seconds stand below it."""
     lines = ["| one try-on | seconds | warp | encode | loop | decode | PSNR inside the mask |", "|---|---|---|---|---|---|---|"]
     for name, found in card["tryon"].items():
         parts = " | ".join(f"{found['parts'][part]:.2f}" for part in PARTS)
@@ -118,4 +118,10 @@ def table(card: dict) -> str:
         f"{card['hardware']}, {height} x {width}, guidance {card['guidance_scale']:g}, median of {card['repeats']}; "
         f"PSNR over {people} unpaired test people."
     )
+    if "million_additions_per_second" in card:
+        speed = card["million_additions_per_second"]
+        note += f" They made {speed:.0f} million Python additions a second; `ladi-mini doctor` says how many yours make."
+    if quick is not None:
+        seconds = " and ".join(f"{found['seconds']['median']:.2f} s" for found in quick["tryon"].values())
+        note += f" On two quicker ones, with weights of the same sizes: {seconds}."
     return "\n".join(lines) + f"\n\n{note}\n"
