@@ -27,7 +27,7 @@ from ladi_mini.pipeline import TryOnPipeline
 from ladi_mini.presets import STAGES, Preset, get_preset
 from ladi_mini.released import load_released
 from ladi_mini.sample import InputError
-from ladi_mini.sums import CheckpointError, read_tensors, verify, write_sums
+from ladi_mini.sums import CheckpointError, halved, read_tensors, verify, write_sums
 from ladi_mini.warping import build_refinement, build_warping
 
 SHARD = 14_000_000  # bytes of weights in one file
@@ -78,14 +78,7 @@ def save_stage(
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {}
     for component, module in modules.items():
-        for name, value in module.state_dict().items():
-            value = value.detach().cpu().contiguous()
-            if value.is_floating_point() and value.isfinite().all() and not value.half().isfinite().all():
-                raise CheckpointError(
-                    f"{stage}: {component}.{name} reaches {value.abs().max():.3g}, beyond half precision (65504); nothing was "
-                    "written. Train it again with a smaller learning rate."
-                )
-            tensors[f"{component}.{name}"] = value.half() if value.is_floating_point() else value
+        tensors |= halved({f"{component}.{name}": value for name, value in module.state_dict().items()}, stage)
     metadata = {"preset": preset.name, "stage": stage}
     if "vae" in modules:
         metadata["scaling_factor"] = repr(float(modules["vae"].config.scaling_factor))

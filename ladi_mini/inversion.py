@@ -30,6 +30,7 @@ from ladi_mini.presets import Preset
 from ladi_mini.sample import InputError
 
 PROMPT = "a photo of a model wearing"
+PLAIN = ("caption", "category", "empty")  # kinds of sentences without pseudo-words
 GARMENTS = {"upper_body": "an upper body garment", "lower_body": "a lower body garment", "dresses": "a dress"}
 
 
@@ -50,11 +51,8 @@ def caption_prompts(captions: Sequence[str]) -> list[str]:
 
 
 def plain_sentences(text: str, categories: Sequence[str], captions: Sequence[str]) -> list[str]:
-    """The sentences without pseudo-words of kind `text`: "caption", "category" or "empty", one a garment.
-
-    Raises `InputError` for another kind.
-    """
-    if text not in ("caption", "category", "empty"):
+    """The sentences without pseudo-words of a kind of `PLAIN`, one a garment. Raises `InputError` for another kind."""
+    if text not in PLAIN:
         raise InputError(f"text is {text!r}, expected caption, category or empty; choose one.")
     if text == "caption":
         return caption_prompts(captions)

@@ -27,12 +27,13 @@ from ladi_mini.attention import AttentionRecorder
 from ladi_mini.clip import clip_pixels, tokenize
 from ladi_mini.diffusion import Conditions, denoise, drop_garment, static_channels
 from ladi_mini.emasc import Emasc, decode_with_skips, encode_with_taps
+from ladi_mini.errors import InputError
 from ladi_mini.fast import settle
-from ladi_mini.inversion import InversionAdapter, encode_prompt, placeholder_id, plain_sentences, prompts
+from ladi_mini.inversion import PLAIN, InversionAdapter, encode_prompt, placeholder_id, plain_sentences, prompts
 from ladi_mini.sample import TryOnBatch, TryOnSample, collate
 from ladi_mini.warping import RefinementNetwork, WarpingNetwork, warp
 
-TEXTS = ("words", "caption", "category", "empty")
+TEXTS = ("words", *PLAIN)
 GARMENTS = ("refined", "tps", "true", "none")
 READ = ("person", "garment", "inpaint_mask", "pose_map")  # of a batch, by the model; of the person what the mask leaves
 
@@ -152,8 +153,7 @@ class TryOnPipeline(DiffusionPipeline):
         Raises `ValueError` for an unknown switch, for pictures, latents, generators or steps that do not fit, and for a sample
         without the truth that `garment="true"` needs.
         """
-        if text not in TEXTS or garment not in GARMENTS:
-            raise ValueError(f"text={text!r}, garment={garment!r}: choose text from {TEXTS} and garment from {GARMENTS}")
+        known_switches(text, garment)
         if output_type not in ("pil", "np", "pt"):
             raise ValueError(f"output_type={output_type!r}: choose pil, np or pt")
         steps = self.config.num_inference_steps if num_inference_steps is None else num_inference_steps
@@ -300,6 +300,12 @@ class TryOnPipeline(DiffusionPipeline):
         record.attention = attention.mean(tuple(like.shape[-2:]))
         record.image_without_emasc, record.image_with_emasc = plain.float().cpu(), skipped.float().cpu()
         record.image_pasted, record.image = pasted.float().cpu(), final.float().cpu()
+
+
+def known_switches(text: str, garment: str) -> None:
+    """Raises `InputError` for a `text` or a `garment` that the call does not know."""
+    if text not in TEXTS or garment not in GARMENTS:
+        raise InputError(f"text={text!r}, garment={garment!r}: choose text from {TEXTS} and garment from {GARMENTS}.")
 
 
 def _follow(record: TryOnTrace | None, callback: Callable | None) -> Callable | None:

@@ -55,6 +55,23 @@ def verify(path: Path, remedy: str | None = None, preset: str | None = None) -> 
         raise CheckpointError(f"{path} is damaged: {fault}; {remedy or own}.")
 
 
+def halved(tensors: dict[str, torch.Tensor], whose: str) -> dict[str, torch.Tensor]:
+    """The tensors on the CPU for a file of weights, floats in float16.
+
+    Raises `CheckpointError` with the name behind `whose` for a finite value that float16 cannot hold.
+    """
+    written = {}
+    for name, value in tensors.items():
+        value = value.detach().cpu().contiguous()
+        written[name] = value.half() if value.is_floating_point() else value
+        if not torch.equal(written[name].isfinite(), value.isfinite()):
+            raise CheckpointError(
+                f"{whose}: {name} reaches {value.abs().max():.3g}, beyond half precision (65504); nothing was written. Train it "
+                "again with a smaller learning rate."
+            )
+    return written
+
+
 def read_tensors(path: Path, fix: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """The tensors of a safetensors file by name, and its metadata; `CheckpointError` with the `fix` if it is none."""
     try:

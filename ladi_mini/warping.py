@@ -37,7 +37,8 @@ from torch import nn
 
 from ladi_mini.presets import POSE_CHANNELS, Preset
 
-NEW_SWITCHES = hasattr(torch.backends.cuda.matmul, "fp32_precision")  # torch 2.9; once used, it refuses the older one
+# where torch 2.9 and later keep the precision of float32 products; once these are used, torch refuses its one older switch
+NEW_SWITCHES = tuple(s for s in (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul) if hasattr(s, "fp32_precision"))
 _SWITCHING = threading.RLock()
 EXTENT = 0.9  # the regular control points span [-0.9, 0.9] in x and y
 CONSTRAINT_TERMS = ("rx", "ry", "cx", "cy", "rg", "cg")  # rows and columns: spacing in x, spacing in y, collinearity
@@ -91,28 +92,31 @@ def _spline(height: int, width: int, points: int, extent: float, dtype: torch.dt
         return tuple(part.to(dtype).to(device) for part in spline)
 
 
+def _products() -> tuple[str, ...]:
+    """In which precision float32 products are taken, by switch."""
+    return tuple(s.fp32_precision for s in NEW_SWITCHES) if NEW_SWITCHES else (torch.get_float32_matmul_precision(),)
+
+
+def _take_products(precisions: tuple[str, ...]) -> None:
+    if not NEW_SWITCHES:
+        torch.set_float32_matmul_precision(*precisions)
+    for switch, precision in zip(NEW_SWITCHES, precisions, strict=False):
+        switch.fp32_precision = precision
+
+
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
     """Products in the precision of their inputs: TF32 would move a pixel of a far-stretched spline by a fifth of a pixel.
 
     The process's switches are as they were afterwards, whichever way they were set; threads wait for one another.
     """
-    switches = [torch.backends.cuda.matmul, torch.backends.mkldnn.matmul] if NEW_SWITCHES else []
     with _SWITCHING, torch.autocast(device.type, enabled=False):
-        before = [switch.fp32_precision for switch in switches] or torch.get_float32_matmul_precision()
+        before = _products()
         try:
-            if switches:
-                for switch in switches:
-                    switch.fp32_precision = "ieee"
-            else:
-                torch.set_float32_matmul_precision("highest")
+            _take_products(("ieee",) * len(NEW_SWITCHES) or ("highest",))
             yield
         finally:
-            if switches:
-                for switch, value in zip(switches, before, strict=True):
-                    switch.fp32_precision = value
-            else:
-                torch.set_float32_matmul_precision(before)
+            _take_products(before)
 
 
 def tps_grid(control_points: torch.Tensor, height: int, width: int, extent: float = EXTENT) -> torch.Tensor:

@@ -69,10 +69,10 @@ def check(folder: Path, root: Path = ROOT) -> dict:
 
 
 def _read(note: Path) -> dict | None:
-    """What stands in a note; None if it is damaged."""
+    """What stands in a note; None if it is missing or damaged."""
     try:
         made = json.loads(note.read_text(encoding="utf-8"))
-    except ValueError:
+    except (OSError, ValueError):
         return None
     return made if isinstance(made, dict) and {"python", "system", "machine", "lock"} <= set(made) else None
 
@@ -89,7 +89,7 @@ def make(folder: Path, torch: str | None = None, root: Path = ROOT) -> dict:
     if folder.exists() and not folder.is_dir():
         raise WheelsError(f"{folder} is a file, expected a folder for the wheels; name another one.")
     note_file = folder / NOTE
-    if note_file.is_file() and _read(note_file) is not None:
+    if _read(note_file) is not None:
         check(folder, root)
     lock = str(root / "requirements.lock")
     index = ["--extra-index-url", TORCH_INDEX + torch] if torch else []

@@ -7,15 +7,18 @@ import torch
 from safetensors.torch import save_file
 
 from ladi_mini.presets import Preset
-from ladi_mini.sums import read_tensors, verify, write_sums
+from ladi_mini.sums import halved, read_tensors, verify, write_sums
 from ladi_mini.wardrobe import RECIPE_VERSION
 
 
 def save_weights(path: Path, preset: Preset, network: torch.nn.Module) -> Path:
-    """Writes the network's weights (float16), beside their place and renamed, and their sha256 into the list there."""
+    """Writes the network's weights (float16), beside their place and renamed, and their sha256 into the list there.
+
+    Raises `CheckpointError` for a weight that float16 cannot hold.
+    """
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
-    tensors = {k: v.half().cpu() if v.is_floating_point() else v.cpu() for k, v in network.state_dict().items()}
+    tensors = halved(network.state_dict(), path.stem)
     save_file(tensors, beside, metadata={"preset": preset.name, "wardrobe": str(RECIPE_VERSION)})
     beside.replace(path)
     write_sums(path.parent)

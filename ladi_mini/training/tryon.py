@@ -13,9 +13,8 @@ import torch.nn.functional as F
 
 from ladi_mini.checkpoints import load_stage
 from ladi_mini.diffusion import build_unet, encode, extend_conv_in
-from ladi_mini.errors import InputError
 from ladi_mini.inversion import plain_sentences
-from ladi_mini.pipeline import GARMENTS, TEXTS
+from ladi_mini.pipeline import known_switches
 from ladi_mini.training.inpainting import (
     draw_noise,
     empty_text,
@@ -34,8 +33,7 @@ class TryOnStage(Stage):
 
     def __init__(self, preset, models, text: str = "words", garment: str = "refined", use_pose: bool = True):
         super().__init__(preset, models)
-        if text not in TEXTS or garment not in GARMENTS:
-            raise InputError(f"text={text!r}, garment={garment!r}: choose text from {TEXTS} and garment from {GARMENTS}.")
+        known_switches(text, garment)
         self.text, self.garment, self.use_pose = text, garment, use_pose
         self.unet = build_unet(preset, preset.base_channels)
         self.unet.load_state_dict(models["base"].state_dict())
