@@ -25,6 +25,7 @@ from ladi_mini.wardrobe import RECIPE_VERSION
 PREDECESSORS = {
     "pasted": "warped garment pasted", "without_garment": "no garment inputs", "predecessor": "encoder-decoder with mask",
 }  # fmt: skip
+SAME = 0.02  # dB by which two measurements of one model may differ: other processors round otherwise
 
 
 def study(
@@ -102,13 +103,19 @@ def study(
 def joined(cards: list[dict], try_on: dict) -> dict:
     """One card of groups that were measured apart, a GPU each; the predecessors come from the try-on card of the same people.
 
-    Raises `InputError` where the cards are not of the same people, noise, model and settings.
+    Raises `InputError` where the cards are not of the same people, noise, model and settings; the model is known by its scores.
     """
     first = cards[0]
     for key in ("preset", "samples", "seed", "num_inference_steps", "guidance_scale", "scheduler", "wardrobe"):
         differing = sorted({str(card[key]) for card in [*cards, try_on]})
         if len(differing) > 1:
             raise InputError(f"the cards have {key} {' and '.join(differing)}; join what was measured alike.")
+    reached = [card["scores"]["psnr"]["base"]["mean"] for card in cards] + [try_on["unpaired"]["psnr"]["tryon"]["mean"]]
+    if max(reached) - min(reached) > SAME:
+        raise InputError(
+            f"the model has {min(reached):.2f} and {max(reached):.2f} dB in the cards, so they are of other weights; measure the "
+            "older ones again."
+        )
     apart = try_on["unpaired"]["difference_to_tryon"]
     known = {name: label for name, label in PREDECESSORS.items() if name in apart["psnr"]}
     rows: dict[tuple[str, str], dict] = {}
@@ -128,7 +135,8 @@ def joined(cards: list[dict], try_on: dict) -> dict:
     order = (*GROUPS, CONTROL, "predecessors")
     return first | {
         "what": re.sub(r"\(.*?\)", "(all)", first["what"], count=1),
-        "skipped": {name: why for card in cards for name, why in card["skipped"].items()},
+        "skipped": {name: why for card in cards for name, why in card["skipped"].items() if name not in known},
+        "predecessors": f"measured on the same people with the model's try-ons, at commit {try_on['commit']}",
         "rows": sorted(rows.values(), key=lambda row: order.index(row["group"])),
         **tables_,
         "seconds_per_image": seconds,
