@@ -214,6 +214,11 @@ def differences(scores: Scores, base: str, methods: list[str]) -> dict[str, dict
     return dict(found)
 
 
+def bare(by_method: dict[str, dict]) -> dict[str, dict]:
+    """method -> interval, without what is inside by category."""
+    return {name: {k: v for k, v in value.items() if k != "by_category"} for name, value in by_method.items()}
+
+
 def by_length(scores: Scores, methods: list[str]) -> dict[str, dict[str, dict]]:
     """number of glyphs -> method -> interval of the share of prints that were read right."""
     read_right = scores.values.get("print_read", {})

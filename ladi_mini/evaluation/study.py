@@ -4,6 +4,7 @@ Choices made here
 - One card: every variant on the same unpaired people with the same noise, and the interval of its difference to the base.
 - Each variant says whether the model was trained for it, had it swapped in, or was fine-tuned (`methods`), and in `against` what
   its differences are differences to: the base, or for a fine-tuned denoiser the control, trained as briefly.
+- All people together: by category the card of some twenty variants would be three times as long.
 """
 
 import re
@@ -14,7 +15,7 @@ from ladi_mini.evaluation.features import clip_features, open_features
 from ladi_mini.evaluation.methods import GROUPS, control_variant, main_methods, study_methods, study_variants
 from ladi_mini.evaluation.predecessor import Predecessor
 from ladi_mini.evaluation.reader import Reader
-from ladi_mini.evaluation.scoring import PROTOCOL, differences, quiet, score, tables
+from ladi_mini.evaluation.scoring import PROTOCOL, bare, differences, quiet, score, tables
 from ladi_mini.evaluation.tryon import default_count, setting, wardrobe_people
 from ladi_mini.pipeline import TryOnPipeline
 from ladi_mini.presets import Preset
@@ -92,8 +93,8 @@ def study(
         },
         "skipped": skipped | left_out,
         "rows": rows,
-        "scores": tables(scores),
-        "difference_to_base": apart,
+        "scores": {metric: bare(found) for metric, found in tables(scores).items()},
+        "difference_to_base": {metric: bare(found) for metric, found in apart.items()},
         "seconds_per_image": {name: round(spent / samples, 4) for name, spent in scores.seconds.items()},
         "peak_memory_mb": peak_memory_mb(device),
         **circumstances(device),
@@ -131,7 +132,7 @@ def joined(cards: list[dict], try_on: dict) -> dict:
         rows["predecessors", name] = _predecessor_row(name, label)
     for key, given in (("scores", try_on["unpaired"]), ("difference_to_base", apart)):
         for metric, found in tables_[key].items():
-            found.update({name: value for name, value in given.get(metric, {}).items() if name in known})
+            found.update(bare({name: value for name, value in given.get(metric, {}).items() if name in known}))
     order = (*GROUPS, CONTROL, "predecessors")
     return first | {
         "what": re.sub(r"\(.*?\)", "(all)", first["what"], count=1),

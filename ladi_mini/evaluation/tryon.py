@@ -20,7 +20,18 @@ from ladi_mini.evaluation.methods import Method, main_methods
 from ladi_mini.evaluation.metrics import interval
 from ladi_mini.evaluation.predecessor import Predecessor
 from ladi_mini.evaluation.reader import Reader
-from ladi_mini.evaluation.scoring import PROTOCOL, TRUTH, Scores, by_length, differences, glyph_heights, quiet, score, tables
+from ladi_mini.evaluation.scoring import (
+    PROTOCOL,
+    TRUTH,
+    Scores,
+    bare,
+    by_length,
+    differences,
+    glyph_heights,
+    quiet,
+    score,
+    tables,
+)
 from ladi_mini.evaluation.warps import warp_scores
 from ladi_mini.pipeline import TryOnPipeline
 from ladi_mini.presets import Preset
@@ -169,9 +180,6 @@ def _summary(card: dict, scores: dict[str, Scores], order: str) -> dict:
     found = card[order]
     if "psnr" not in found:
         return {}
-
-    def bare(by_method: dict) -> dict:
-        return {name: {k: v for k, v in value.items() if k != "by_category"} for name, value in by_method.items()}
 
     inner = found["psnr_inside_mask"]
     categories = sorted({c for value in inner.values() for c in value["by_category"]})
