@@ -19,6 +19,7 @@ from ladi_mini.cards import circumstances, peak_memory_mb
 from ladi_mini.evaluation.metrics import interval, psnr
 from ladi_mini.pipeline import TryOnPipeline
 from ladi_mini.presets import Preset
+from ladi_mini.sums import fingerprints
 from ladi_mini.wardrobe import RECIPE_VERSION, Wardrobe
 
 PARTS = ("warp", "encode", "loop", "decode")
@@ -60,6 +61,7 @@ def bench_tryon(
         "preset": preset.name,
         "size": [preset.height, preset.width],
         "guidance_scale": pipe.config.guidance_scale,
+        "weights": fingerprints(pipe.components),
         "repeats": repeats,
         "wardrobe": RECIPE_VERSION,
         "tryon": found,

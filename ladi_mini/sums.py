@@ -1,10 +1,15 @@
-"""Whether a file of weights is whole: sha256 sums in a list beside the files, and reading one without unpickling."""
+"""Whether a file of weights is whole: sha256 sums in a list beside the files, and reading one without unpickling.
+
+`fingerprints` tells the weights of a model in memory, so that a card can say of which its numbers are.
+"""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
+from torch import nn
 
 from ladi_mini.cards import write_text
 from ladi_mini.errors import InputError
@@ -53,6 +58,24 @@ def verify(path: Path, remedy: str | None = None, preset: str | None = None) -> 
         fault = f"its sha256 is {found[:12]}..., expected {expected[:12]}..."
         own = "restore it with `git checkout` or train the stage again"
         raise CheckpointError(f"{path} is damaged: {fault}; {remedy or own}.")
+
+
+def fingerprints(components: Mapping[str, object]) -> dict[str, str]:
+    """component -> 12 hexadecimal digits of the sha256 of its weights, of those that have any; for cards of what was measured.
+
+    The same on every device, and in half precision as long as the weights are those of a file.
+    """
+    found = {}
+    for name, module in components.items():
+        if isinstance(module, nn.Module):
+            digest = hashlib.sha256()
+            for key, value in sorted(module.state_dict().items()):
+                value = value.detach().cpu()
+                value = value.float() if value.is_floating_point() else value
+                digest.update(key.encode())
+                digest.update(value.reshape(-1).numpy())
+            found[name] = digest.hexdigest()[:12]
+    return found
 
 
 def halved(tensors: dict[str, torch.Tensor], whose: str) -> dict[str, torch.Tensor]:

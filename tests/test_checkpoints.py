@@ -20,7 +20,7 @@ from ladi_mini.checkpoints import (
 )
 from ladi_mini.errors import InputError
 from ladi_mini.presets import NANO, STAGES
-from ladi_mini.sums import CheckpointError, read_sums, sha256, write_sums
+from ladi_mini.sums import CheckpointError, fingerprints, read_sums, sha256, write_sums
 
 
 @pytest.fixture()
@@ -208,3 +208,17 @@ def test_what_is_shipped_is_light_enough_to_carry():
     assert max(weights.values()) <= 15e6 and sum(weights.values()) <= 44e6
     tryon = [stage for stage in STAGES if stage not in ("inpainting", "inversion")]
     assert sum(weights[path] for stage in tryon for path in stage_files(default_folder("mini"), stage)) <= 38e6
+
+
+def test_fingerprints_tell_the_weights_and_nothing_else(folder):
+    models = Models(TINY, folder)
+    parts = {name: models[name] for name in ("unet", "vae", "scheduler")}
+    before = fingerprints(parts)
+    assert set(before) == {"unet", "vae"} and all(len(value) == 12 for value in before.values())
+    parts["unet"].half()
+    assert fingerprints(parts) == before  # the file's own precision
+    other = Models(TINY, folder)
+    assert fingerprints({name: other[name] for name in ("unet", "vae")}) == before
+    next(other["vae"].parameters()).flatten()[0] += 1
+    after = fingerprints({name: other[name] for name in ("unet", "vae")})
+    assert after["unet"] == before["unet"] and after["vae"] != before["vae"]

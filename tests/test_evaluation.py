@@ -25,6 +25,7 @@ from ladi_mini.evaluation.tryon import FIRST, Listed, reasons, wardrobe_people
 from ladi_mini.presets import CATEGORIES
 from ladi_mini.show import to_image
 from ladi_mini.show.evaluation import letters_sheet, save_page, try_ons_sheet, worst_sheet
+from ladi_mini.sums import fingerprints
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -311,6 +312,16 @@ def test_nano_trains_in_under_a_quarter_of_an_hour():
     cards = [json.loads(path.read_text()) for path in (DATA / "checkpoints" / "nano" / "cards").glob("*.json")]
     assert len(cards) == 8 and {card["hardware"].split(", ")[-1] for card in cards} == {"2 threads"}
     assert sum(c["seconds"] + c["preparing_seconds"] for c in cards) + cards[0]["rendering_seconds"] < 15 * 60
+
+
+@pytest.mark.parametrize("preset", ["nano", "mini"])
+def test_the_cards_of_scores_are_of_the_shipped_weights(preset):
+    from ladi_mini.checkpoints import load_pipeline
+
+    shipped = fingerprints(load_pipeline(preset).components)
+    assert {"unet", "vae", "warping", "refinement", "emasc", "inversion_adapter"} < set(shipped)
+    for name in {"nano": ("nano_tryon",), "mini": ("mini_tryon", "mini_study", "bench_tryon")}[preset]:
+        assert json.loads((RESULTS / f"{name}.json").read_text())["weights"] == shipped, f"measure {name} again"
 
 
 @pytest.mark.slow

@@ -111,7 +111,7 @@ def read_sample(
     garment_pixels, garment_region = _cut_out(flat, mask_picture, height, width, whiten, released)
 
     mask = agnostic.inpaint_mask(parse_map, points, seen, category, labels=labels, convention=convention)
-    if not mask.any():
+    if not mask.max():  # many times as fast as any() on floats
         fault, fix = f"and the keypoints leave an empty mask for {category}", "use a photograph that shows that part of the body"
         raise refuse(parse_picture.where, fault, "a person who shows where the garment goes", fix)
     warped = None

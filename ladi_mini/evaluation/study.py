@@ -26,7 +26,6 @@ from ladi_mini.wardrobe import RECIPE_VERSION
 PREDECESSORS = {
     "pasted": "warped garment pasted", "without_garment": "no garment inputs", "predecessor": "encoder-decoder with mask",
 }  # fmt: skip
-SAME = 0.02  # dB by which two measurements of one model may differ: other processors round otherwise
 
 
 def study(
@@ -104,19 +103,17 @@ def study(
 def joined(cards: list[dict], try_on: dict) -> dict:
     """One card of groups that were measured apart, a GPU each; the predecessors come from the try-on card of the same people.
 
-    Raises `InputError` where the cards are not of the same people, noise, model and settings; the model is known by its scores.
+    Raises `InputError` where the cards are not of the same people, noise, model and settings.
     """
     first = cards[0]
     for key in ("preset", "samples", "seed", "num_inference_steps", "guidance_scale", "scheduler", "wardrobe"):
         differing = sorted({str(card[key]) for card in [*cards, try_on]})
         if len(differing) > 1:
             raise InputError(f"the cards have {key} {' and '.join(differing)}; join what was measured alike.")
-    reached = [card["scores"]["psnr"]["base"]["mean"] for card in cards] + [try_on["unpaired"]["psnr"]["tryon"]["mean"]]
-    if max(reached) - min(reached) > SAME:
-        raise InputError(
-            f"the model has {min(reached):.2f} and {max(reached):.2f} dB in the cards, so they are of other weights; measure the "
-            "older ones again."
-        )
+    sums = [card.get("weights", {}) for card in (*cards, try_on)]
+    other = sorted({name for each in sums for name in each.keys() | sums[0].keys() if each.get(name) != sums[0].get(name)})
+    if other:
+        raise InputError(f"the cards are of other weights of {', '.join(other)}; measure the older ones again.")
     apart = try_on["unpaired"]["difference_to_tryon"]
     known = {name: label for name, label in PREDECESSORS.items() if name in apart["psnr"]}
     rows: dict[tuple[str, str], dict] = {}

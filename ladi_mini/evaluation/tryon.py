@@ -36,6 +36,7 @@ from ladi_mini.evaluation.warps import warp_scores
 from ladi_mini.pipeline import TryOnPipeline
 from ladi_mini.presets import Preset
 from ladi_mini.sample import TryOnBatch, collate
+from ladi_mini.sums import fingerprints
 from ladi_mini.wardrobe import RECIPE_VERSION, packed
 
 ORDERS = ("unpaired", "paired")
@@ -84,6 +85,7 @@ def setting(pipe: TryOnPipeline, preset: Preset, samples: int, seed: int) -> dic
         "num_inference_steps": pipe.config.num_inference_steps,
         "guidance_scale": pipe.config.guidance_scale,
         "scheduler": type(pipe.scheduler).__name__,
+        "weights": fingerprints(pipe.components),
     }
 
 

@@ -114,4 +114,4 @@ def _column(axis, rows, places, found: dict[str, dict], metric: str, base: dict 
     axis.tick_params(axis="y", length=0)
     axis.spines["left"].set_visible(False)
     if base is not None:
-        axis.set_xlabel(f"difference to {base['mean']:.3g}")
+        axis.set_xlabel(f"difference to {base['mean']:#.3g}")
