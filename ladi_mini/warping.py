@@ -41,6 +41,7 @@ from ladi_mini.presets import POSE_CHANNELS, Preset
 NEW_SWITCHES = tuple(s for s in (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul) if hasattr(s, "fp32_precision"))
 _SWITCHING = threading.RLock()
 EXTENT = 0.9  # the regular control points span [-0.9, 0.9] in x and y
+STIFFNESS = 1e-5  # of a fit whose points stay within a few frames
 CONSTRAINT_TERMS = ("rx", "ry", "cx", "cy", "rg", "cg")  # rows and columns: spacing in x, spacing in y, collinearity
 
 # ---------------------------------------------------------------- thin-plate spline
@@ -142,12 +143,13 @@ def warp(garment: torch.Tensor, grid: torch.Tensor, padding_mode: str = "border"
 
 
 def fit_spline(
-    true_grid: torch.Tensor, visible: torch.Tensor, points: int = 5, extent: float = EXTENT, stiffness: float = 1e-5
+    true_grid: torch.Tensor, visible: torch.Tensor, points: int = 5, extent: float = EXTENT, stiffness: float = 0.0
 ) -> torch.Tensor:
     """The control points whose spline comes nearest to a known warp: the limit of what the network can reach.
 
     true_grid (B, H, W, 2); visible (B, 1, H, W), 1 = counts. Returns (B, points², 2): least mean squares over the visible
-    pixels, plus `stiffness` times the spline's bending energy, so that points that no visible pixel feels continue the others.
+    pixels, plus `stiffness` times the spline's bending energy. Without any it is nearest, but points that hardly any visible
+    pixel feels may lie hundreds of frames away; with `STIFFNESS` they continue the others.
     """
     identity, regular, influence = _spline(*true_grid.shape[1:3], points, extent, torch.float64, torch.device("cpu"))
     weight = visible.flatten(1).to(influence)[..., None]  # (B, H*W, 1)

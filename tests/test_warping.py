@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import torch
 from scipy.interpolate import RBFInterpolator
+from tiny import batch
 
 from ladi_mini.presets import MINI, NANO
 from ladi_mini.warping import (
     NEW_SWITCHES,
+    STIFFNESS,
     RefinementNetwork,
     WarpingNetwork,
     build_refinement,
@@ -193,7 +195,7 @@ def test_end_point_error_counts_visible_pixels_of_the_garment():
 def test_fit_spline_finds_a_spline_again():
     control_points = bent_points(batch=2)
     true_grid = tps_grid(control_points, 64, 48)
-    assert (fit_spline(true_grid, torch.ones(2, 1, 64, 48), stiffness=0) - control_points).abs().max() < 1e-3
+    assert (fit_spline(true_grid, torch.ones(2, 1, 64, 48)) - control_points).abs().max() < 1e-3
 
 
 def test_fit_spline_ignores_what_is_not_visible_and_is_the_least_squares_optimum():
@@ -201,7 +203,7 @@ def test_fit_spline_ignores_what_is_not_visible_and_is_the_least_squares_optimum
     true_grid = torch.stack([x + 0.2 * torch.sin(6 * y), y * (1 + 0.3 * x)], dim=-1)[None]
     visible = ((x**2 + y**2) < 0.6).float()[None, None]
     hidden = torch.where(visible[:, 0, ..., None] > 0, true_grid, torch.nan)
-    fitted = fit_spline(hidden, visible, stiffness=0)
+    fitted = fit_spline(hidden, visible)
 
     def squared_error(points: torch.Tensor) -> float:
         return (visible[:, 0, ..., None] * (tps_grid(points.double(), 32, 24) - true_grid)).square().sum().item()
@@ -212,11 +214,25 @@ def test_fit_spline_ignores_what_is_not_visible_and_is_the_least_squares_optimum
     assert best < 0.01 * squared_error(regular_points(5).float()[None])
 
 
+def test_no_stiffness_brings_a_spline_nearer_than_none():
+    people = batch(6, unpaired=True)
+    truth = people.warp_grid, people.warp_visible
+
+    def squared_error(stiffness: float) -> torch.Tensor:
+        apart = tps_grid(fit_spline(*truth, stiffness=stiffness), *people.person.shape[2:]) - people.warp_grid
+        return torch.where(people.warp_visible[:, 0, ..., None] > 0, apart, 0).square().sum((1, 2, 3))
+
+    best = squared_error(0.0)
+    for stiffness in (1e-9, 1e-7, STIFFNESS):
+        assert (best <= squared_error(stiffness) * (1 + 1e-4)).all(), stiffness
+    assert (best < 0.98 * squared_error(STIFFNESS)).all()
+
+
 def test_fit_spline_continues_what_it_sees_where_it_sees_nothing():
     matrix, shift = torch.tensor([[1.5, 0.3], [-0.2, 2.0]]), torch.tensor([0.25, -0.6])
     visible = torch.zeros(1, 1, 64, 48)
     visible[..., 40:60, 20:30] = 1
-    fitted = fit_spline((identity_grid(64, 48).float() @ matrix.T + shift)[None], visible)
+    fitted = fit_spline((identity_grid(64, 48).float() @ matrix.T + shift)[None], visible, stiffness=STIFFNESS)
     assert (fitted[0] - (regular_points(5).float() @ matrix.T + shift)).abs().max() < 1e-3
 
 

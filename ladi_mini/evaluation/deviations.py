@@ -33,6 +33,7 @@ from ladi_mini.wardrobe import Wardrobe
 from ladi_mini.wardrobe.dataset import RECIPE_VERSION
 from ladi_mini.warping import (
     CONSTRAINT_TERMS,
+    STIFFNESS,
     build_refinement,
     end_point_error,
     fit_spline,
@@ -59,9 +60,9 @@ def people(height: int = FULL.height, width: int = FULL.width) -> TryOnBatch:
 
 @cache
 def true_control_points() -> torch.Tensor:
-    """(B, 25, 2) of the splines nearest to the true warps."""
+    """(B, 25, 2) of the splines nearest to the true warps, stiff enough that their points stay where a network's are."""
     batch = people()
-    return fit_spline(batch.warp_grid, batch.warp_visible).float()
+    return fit_spline(batch.warp_grid, batch.warp_visible, stiffness=STIFFNESS).float()
 
 
 # ---------------------------------------------------------------- the warp

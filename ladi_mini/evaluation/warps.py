@@ -2,8 +2,8 @@
 
 Choices made here
 - End-point error counts where the garment is visible, in pixels of the flat garment's picture.
-- The best spline is the least-squares fit of the same control grid to the true warp: no network with that grid can do better,
-  so the error is split into what the grid cannot say and what the network did not find.
+- The best spline is the least-squares fit of the same control grid to the true warp, without any stiffness: no network with that
+  grid comes nearer in mean squares, so the error is split into what the grid cannot say and what the network did not find.
 - What refinement does is L1 and PSNR to the worn garment, before and after, where the garment is visible.
 """
 
