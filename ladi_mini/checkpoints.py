@@ -95,7 +95,7 @@ def save_stage(
         old.unlink(missing_ok=True)
     if card is not None:
         write_card(folder / "cards" / f"{stage}.json", card)
-    write_sums(folder)
+    write_sums(folder, paths)
     return paths
 
 
