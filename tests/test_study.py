@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny import TINY, batch, noisy, tiny_pipeline
 
-from ladi_mini.checkpoints import build_component, save_stage
+from ladi_mini.checkpoints import STAGE_COMPONENTS, build_component, save_stage
 from ladi_mini.clip import build_clip, clip_pixels, image_features, text_features, tokenize
 from ladi_mini.emasc import build_emasc
 from ladi_mini.evaluation import evaluate, study
@@ -15,6 +15,7 @@ from ladi_mini.evaluation.predecessor import build_predecessor
 from ladi_mini.evaluation.study import joined
 from ladi_mini.sample import InputError
 from ladi_mini.show.study import METRICS, study_figure
+from ladi_mini.sums import CheckpointError
 from ladi_mini.wardrobe.captions import caption
 from ladi_mini.wardrobe.dressing import category_of, garment_of
 
@@ -157,6 +158,53 @@ def test_a_folder_that_belongs_to_no_variant_is_refused(pipe, tmp_path):
         m.study_variants(pipe, TINY, m.GROUPS, None, tmp_path)
     with pytest.raises(InputError, match="is no folder"):
         m.study_variants(pipe, TINY, m.GROUPS, None, tmp_path / "elsewhere")
+
+
+def test_a_folder_named_like_the_model_as_it_is_is_refused(pipe, tmp_path):
+    save_stage(tmp_path / "text-words", TINY, "emasc", {"emasc": build_emasc(TINY)})
+    with pytest.raises(InputError, match="text-words is named like the model as it is; name it like one of text-empty, "):
+        m.study_variants(pipe, TINY, ("text",), None, tmp_path)
+
+
+@pytest.mark.parametrize(("name", "stage"), [("text-empty", "inversion"), ("emasc-unmasked", "tryon"), ("emasc-linear", "tryon")])
+def test_a_folder_without_the_weights_that_a_variant_needs_is_refused(pipe, tmp_path, name, stage):
+    save_stage(tmp_path / name, TINY, stage, {part: build_component(TINY, part) for part in STAGE_COMPONENTS[stage]})
+    with pytest.raises(InputError, match=rf"{name} has no weights of emasc.*; train {name} again"):
+        m.study_variants(pipe, TINY, m.GROUPS, None, tmp_path)
+
+
+@pytest.mark.parametrize(("name", "stage"), [("text-empty", "tryon"), ("control", "tryon"), ("emasc-linear", "emasc")])
+def test_fine_tuned_weights_whose_first_file_is_missing_are_refused(pipe, tmp_path, monkeypatch, name, stage):
+    parts = {part: build_component(TINY, part) for part in STAGE_COMPONENTS[stage]}
+    monkeypatch.setattr("ladi_mini.checkpoints.SHARD", 2_000)
+    paths = save_stage(tmp_path / name, TINY, stage, {"emasc": build_emasc(TINY, linear=True)} if stage == "emasc" else parts)
+    paths[0].unlink()
+    with pytest.raises(CheckpointError, match=rf"{stage}-00001-of-.* is missing"):
+        m.study_variants(pipe, TINY, m.GROUPS, None, tmp_path)
+        m.control_variant(TINY, tmp_path, pipe.device)
+
+
+def test_linear_skips_are_held_to_what_all_weights_are(pipe, tmp_path, monkeypatch):
+    def given(preset, linear, shard=10**6):
+        monkeypatch.setattr("ladi_mini.checkpoints.SHARD", shard)
+        save_stage(tmp_path / "emasc-linear", preset, "emasc", {"emasc": noisy(build_emasc(preset, linear=linear), 5)})
+        return m.study_variants(pipe, TINY, ("emasc",), None, tmp_path)[0]["emasc-linear"].parts["emasc"]
+
+    with pytest.raises(CheckpointError, match=r"emasc\.safetensors: \d+ tensors of emasc do not fit preset nano"):
+        given(TINY, linear=False)
+    with pytest.raises(CheckpointError, match="was trained for preset 'other', not 'nano'"):
+        given(TINY.with_(name="other"), linear=True)
+    whole, sharded = given(TINY, linear=True), given(TINY, linear=True, shard=2_000)
+    assert len(list((tmp_path / "emasc-linear").glob("*.safetensors"))) > 1
+    assert all(torch.equal(value, sharded.state_dict()[key]) for key, value in whole.state_dict().items())
+
+
+def test_only_what_the_groups_need_is_loaded(pipe, clip, tmp_path, monkeypatch):
+    save_stage(tmp_path / "emasc-linear", TINY, "emasc", {"emasc": build_emasc(TINY, linear=True)})[0].write_bytes(b"damaged")
+    monkeypatch.setattr(m, "retrieve_captions", lambda *_: pytest.fail("captions were embedded"))
+    assert set(m.study_variants(pipe, TINY, ("pose",), clip, tmp_path)[0]) == {"pose", "pose-none"}
+    with pytest.raises(CheckpointError, match="is damaged"):
+        m.study_variants(pipe, TINY, ("emasc",), clip, tmp_path)
 
 
 def test_the_reconstruction_is_the_autoencoder_and_the_skips_only_add_what_is_known(pipe):
