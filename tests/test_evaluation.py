@@ -30,6 +30,7 @@ from ladi_mini.presets import CATEGORIES
 from ladi_mini.show import to_image
 from ladi_mini.show.evaluation import letters_sheet, save_page, try_ons_sheet, worst_sheet
 from ladi_mini.sums import fingerprints
+from ladi_mini.training import Interrupted
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -442,6 +443,16 @@ def test_commands_refuse_a_preset_that_does_not_exist_before_any_work(name):
     rest = ["10"] if name == "variants" else []
     result = CliRunner().invoke(commands.app, [name, "minni", *rest])
     assert isinstance(result.exception, InputError) and "'minni'" in str(result.exception)
+
+
+@pytest.mark.parametrize(("command", "trains", "rest"), [("variants", "train_variants", ["10"]), ("latents", "train_side", [])])
+def test_a_command_that_is_stopped_ends_as_training_does(monkeypatch, command, trains, rest):
+    def stopped(*_, **__):
+        raise Interrupted("tryon stopped after 3 of 10 steps; the same command goes on from there")
+
+    monkeypatch.setattr(commands, trains, stopped)
+    result = CliRunner().invoke(commands.app, [command, "nano", *rest])
+    assert result.exit_code == 3 and result.output == "tryon stopped after 3 of 10 steps; the same command goes on from there.\n"
 
 
 def test_joining_names_the_card_that_is_missing(tmp_path, monkeypatch):
