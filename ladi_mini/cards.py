@@ -1,7 +1,8 @@
 """Cards: every run writes down what it was and what came out, as JSON that lessons and README read.
 
 Choices made here
-- A card is a flat dictionary of plain values; numbers are measured, never typed.
+- A card is a dictionary of what JSON has: numbers, words, None, and lists and dictionaries of these, as deep as a table needs.
+  Numbers are measured, never typed.
 - What holds no further list or dictionary stands on one line, such as an interval: a long card is a third lighter so.
 - Files are written beside their place and renamed, so that a card is whole or absent.
 - The processor of one name was two and a half times as fast on one day as on another, so a card has a yardstick for its seconds.
@@ -102,13 +103,17 @@ def _version(name: str) -> str:
 
 
 def _commit() -> str:
+    """The commit of the repository whose root is just above the package; "unknown" where there is none, as once installed."""
+    root = Path(__file__).resolve().parents[1]
     try:
-        root = Path(__file__).parent
-        return subprocess.run(
-            ["git", "describe", "--always", "--dirty"], cwd=root, capture_output=True, text=True, check=True
-        ).stdout.strip()
+        top = _git(root, "rev-parse", "--show-toplevel")
+        return _git(root, "describe", "--always", "--dirty") if Path(top).resolve() == root else "unknown"
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _processor() -> str:

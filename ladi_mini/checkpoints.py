@@ -95,7 +95,7 @@ def save_stage(
         old.unlink(missing_ok=True)
     if card is not None:
         write_card(folder / "cards" / f"{stage}.json", card)
-    write_sums(folder)
+    write_sums(folder, paths)
     return paths
 
 
@@ -125,8 +125,10 @@ def _parts(folder: Path, stage: str) -> list[Path]:
     return sorted(Path(folder).glob(f"{stage}-?????-of-?????.safetensors"))
 
 
-def load_stage(folder: Path, preset: Preset, stage: str) -> dict[str, torch.nn.Module]:
-    """The components that `stage` trained, in eval mode and float32, by name.
+def load_stage(
+    folder: Path, preset: Preset, stage: str, build: Callable[[Preset, str], torch.nn.Module] = build_component
+) -> dict[str, torch.nn.Module]:
+    """The components that `stage` trained, in eval mode and float32, by name; `build(preset, component)` makes each fresh.
 
     Raises `CheckpointError` for a missing or damaged file, or one of another model.
     """
@@ -139,11 +141,12 @@ def load_stage(folder: Path, preset: Preset, stage: str) -> dict[str, torch.nn.M
                 f"{path} was trained for preset {metadata.get('preset')!r}, not {preset.name!r}; name the other folder."
             )
         tensors |= part
-    return {component: _filled(preset, component, tensors, metadata, path) for component in STAGE_COMPONENTS[stage]}
+    return {name: _filled(build(preset, name), preset, name, tensors, metadata, path) for name in STAGE_COMPONENTS[stage]}
 
 
-def _filled(preset: Preset, component: str, tensors: dict, metadata: dict, path: Path) -> torch.nn.Module:
-    module = build_component(preset, component)
+def _filled(
+    module: torch.nn.Module, preset: Preset, component: str, tensors: dict, metadata: dict, path: Path
+) -> torch.nn.Module:
     prefix = component + "."
     own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
     expected = module.state_dict()

@@ -42,10 +42,10 @@ def weights() -> tuple[list[tuple[str, str]], bool]:
             continue
         for stage in STAGES:
             paths = stage_files(folder, stage)
-            if not paths[0].exists() and not any(name.startswith(stage) for name in read_sums(folder)):
-                rows.append((f"{preset} {stage}", "not trained yet"))
-                continue
             try:
+                if not paths[0].exists() and not any(name.startswith(stage) for name in read_sums(folder)):
+                    rows.append((f"{preset} {stage}", "not trained yet"))
+                    continue
                 for path in paths:
                     verify(path)
             except CheckpointError as error:

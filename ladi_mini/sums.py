@@ -4,7 +4,8 @@
 """
 
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -14,22 +15,47 @@ from torch import nn
 from ladi_mini.cards import write_text
 from ladi_mini.errors import InputError
 
+SUM = re.compile(r"([0-9a-f]{64})\s+(\S.*)")  # a line of the list
+
 
 class CheckpointError(InputError):
     """Weights that are missing, damaged or of another model."""
 
 
-def write_sums(folder: Path) -> None:
-    """Lists the sha256 of every weight file of `folder` in `SHA256SUMS` (the format of the command `sha256sum`)."""
-    lines = [f"{sha256(path)}  {path.name}\n" for path in sorted(Path(folder).glob("*.safetensors"))]
-    write_text(Path(folder) / "SHA256SUMS", "".join(lines))
+def write_sums(folder: Path, written: Iterable[Path]) -> None:
+    """Lists the sha256 of the files `written` into `folder` in its `SHA256SUMS` (the format of the command `sha256sum`).
+
+    Other files keep the line they have, so that a damaged one is not certified by its neighbour; lines of files that are gone,
+    or that are no sums, are dropped.
+    """
+    folder = Path(folder)
+    kept = (SUM.fullmatch(line) for line in _lines(folder))
+    listed = {line[2]: line[1] for line in kept if line} | {path.name: sha256(path) for path in written}
+    lines = [f"{digest}  {name}\n" for name, digest in sorted(listed.items()) if (folder / name).is_file()]
+    write_text(folder / "SHA256SUMS", "".join(lines))
 
 
 def read_sums(folder: Path) -> dict[str, str]:
-    """File name to sha256, of the folder's `SHA256SUMS`; empty if there is none."""
+    """File name to sha256, of the folder's `SHA256SUMS`; empty if there is none.
+
+    Raises `CheckpointError` for a line that is no sum and name, such as the last one of a list that was cut off.
+    """
+    listed = {}
+    for number, line in enumerate(_lines(folder), start=1):
+        found = SUM.fullmatch(line)
+        if found is None and line.strip():
+            raise CheckpointError(
+                f"{Path(folder) / 'SHA256SUMS'}, line {number} is {line!r}, expected a sha256 of 64 digits and a file's name; "
+                "restore it with `git checkout` or train the stages again."
+            )
+        if found is not None:
+            listed[found[2]] = found[1]
+    return listed
+
+
+def _lines(folder: Path) -> list[str]:
     sums = Path(folder) / "SHA256SUMS"
-    lines = sums.read_text().splitlines() if sums.is_file() else []
-    return {name: digest for digest, name in (line.split(maxsplit=1) for line in lines if line.strip())}
+    return sums.read_text(encoding="utf-8", errors="replace").splitlines() if sums.is_file() else []
 
 
 def sha256(path: Path) -> str:

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from ladi_mini import cards
 from ladi_mini.cards import circumstances, python_speed, read_card, write_card, write_text
 
 
@@ -41,6 +42,22 @@ def test_a_write_that_fails_leaves_the_old_card(tmp_path, monkeypatch):
 def test_circumstances_name_the_hardware_and_the_versions():
     found = circumstances()
     assert " thread" in found["hardware"] and found["versions"]["torch"] != "absent"
+
+
+def test_a_package_inside_another_project_does_not_take_its_commit(tmp_path, monkeypatch):
+    def git(*arguments):
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=b", *arguments], cwd=tmp_path, check=True)
+
+    installed = tmp_path / ".venv" / "ladi_mini"
+    installed.mkdir(parents=True)
+    git("init", "--quiet")
+    git("commit", "--quiet", "--allow-empty", "--message", "other")
+    monkeypatch.setattr(cards, "__file__", str(installed / "cards.py"))
+    assert cards.circumstances()["commit"] == "unknown"
+    (tmp_path / "ladi_mini").mkdir()
+    monkeypatch.setattr(cards, "__file__", str(tmp_path / "ladi_mini" / "cards.py"))
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    assert head.startswith(cards.circumstances()["commit"])
 
 
 def test_the_processors_speed_is_that_of_the_quickest_loop(monkeypatch):

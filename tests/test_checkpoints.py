@@ -64,6 +64,26 @@ def test_the_try_on_pipeline_is_made_of_the_last_stages(folder):
     assert pipe(batch(1), output_type="pt", generator=torch.Generator().manual_seed(0)).images.isfinite().all()
 
 
+def test_saving_a_stage_does_not_certify_a_damaged_neighbour(folder):
+    (folder / "clip.safetensors").write_bytes(b"damaged")
+    (folder / "inpainting.safetensors").unlink()
+    before = read_sums(folder)
+    save_stage(folder, TINY, "emasc", {"emasc": noisy(build_component(TINY, "emasc"), 9)})
+    with pytest.raises(CheckpointError, match=r"clip\.safetensors is damaged"):
+        load_stage(folder, TINY, "clip")
+    assert load_stage(folder, TINY, "emasc") and read_sums(folder)["emasc.safetensors"] != before["emasc.safetensors"]
+    assert set(before) - set(read_sums(folder)) == {"inpainting.safetensors"}
+
+
+def test_a_list_of_sums_that_was_cut_off_is_refused_by_file_and_line(folder):
+    sums = folder / "SHA256SUMS"
+    sums.write_text(sums.read_text()[: 3 * 64])  # in the second or third sum
+    with pytest.raises(CheckpointError, match=r"SHA256SUMS, line \d is '[0-9a-f]+', expected a sha256 .*; restore it"):
+        load_stage(folder, TINY, "clip")
+    save_stage(folder, TINY, "emasc", {"emasc": build_component(TINY, "emasc")})  # a training is not lost for it
+    assert load_stage(folder, TINY, "emasc")
+
+
 @pytest.mark.parametrize("stage", [s for s in STAGES if s not in ("inpainting", "inversion")])
 def test_one_flipped_bit_is_refused_with_the_files_name(folder, stage):
     path = folder / f"{stage}.safetensors"
@@ -157,7 +177,7 @@ def test_weights_that_half_precision_cannot_hold_are_not_written(folder):
 def test_an_autoencoder_without_its_scale_is_refused(folder):
     path = folder / "autoencoder.safetensors"
     save_file(load_file(path), path, metadata={"preset": TINY.name, "stage": "autoencoder"})
-    write_sums(folder)
+    write_sums(folder, [path])
     with pytest.raises(CheckpointError, match=r"autoencoder\.safetensors has no scaling_factor"):
         load_stage(folder, TINY, "autoencoder")
 

@@ -1,6 +1,7 @@
 """evaluation/deviations.py: each measurement is right where the answer is known, and page and card say the same."""
 
 import json
+from functools import cache
 
 import pytest
 import torch
@@ -19,6 +20,13 @@ def test_the_page_says_what_the_card_says():
 
 def test_the_page_has_a_place_for_every_deviation():
     assert [match[2] for match in d.BLOCK.finditer(d.PAGE.read_text())] == list(d.MEASURES) == list(d.sentences(SHIPPED))
+
+
+def test_people_of_one_size_are_drawn_once_however_it_is_said(monkeypatch):
+    monkeypatch.setattr(d, "Wardrobe", lambda *_, **__: range(d.PEOPLE))
+    monkeypatch.setattr(d, "collate", lambda samples: object())
+    monkeypatch.setattr(d, "_drawn", cache(d._drawn.__wrapped__))
+    assert d.people() is d.people(512, 384) is d.people(width=384) is not d.people(64, 48)
 
 
 def test_a_changed_card_changes_the_page():

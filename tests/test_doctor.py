@@ -241,6 +241,9 @@ def test_without_data_it_tells_the_machine_and_the_weights(run, tmp_path, monkey
     assert code == 2 and "clip.safetensors is damaged" in out
     rows, whole = machine.weights()
     assert not whole and [name for name, state in rows if "damaged" in state] == ["nano clip"]
+    (tmp_path / "nano" / "SHA256SUMS").write_text("0123")  # cut off
+    rows, whole = machine.weights()
+    assert not whole and any("SHA256SUMS, line 1 is '0123'" in state for _, state in rows)
 
 
 def test_the_machines_speed_stands_beside_that_of_the_lessons_cards(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import copy
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,19 +14,23 @@ from tiny import TINY, batch, samples, tiny_pipeline
 from torchmetrics.functional.image import peak_signal_noise_ratio
 from typer.testing import CliRunner
 
+from ladi_mini.cards import read_card
 from ladi_mini.checkpoints import build_component
 from ladi_mini.errors import InputError
 from ladi_mini.evaluation import __main__ as commands
-from ladi_mini.evaluation import bootstrap, evaluate, examples, inside, psnr
+from ladi_mini.evaluation import bootstrap, evaluate, examples, inside, psnr, scoring
 from ladi_mini.evaluation.baselines import paste_garment
+from ladi_mini.evaluation.methods import Method
 from ladi_mini.evaluation.predecessor import build_predecessor
 from ladi_mini.evaluation.reader import Reader
+from ladi_mini.evaluation.scoring import quiet
 from ladi_mini.evaluation.tables import BLOCK, DATA, RESULTS, fill, try_on_table
 from ladi_mini.evaluation.tryon import FIRST, Listed, reasons, wardrobe_people
 from ladi_mini.presets import CATEGORIES
 from ladi_mini.show import to_image
 from ladi_mini.show.evaluation import letters_sheet, save_page, try_ons_sheet, worst_sheet
 from ladi_mini.sums import fingerprints
+from ladi_mini.training import Interrupted
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -176,6 +181,61 @@ def test_real_data_gets_only_the_numbers_that_make_sense():
     assert "drawn people only" in card["skipped"]["warps and prints"]
     assert set(scores["unpaired"].features["clip"]) == {"real", "tryon", "without_garment", "pasted"}
     json.dumps(card)
+
+
+def test_what_only_one_order_can_be_compared_with_is_in_the_card_in_either_order():
+    people = {"paired": Listed(Fixed(True)), "unpaired": Listed(Fixed(False))}
+    card, _ = evaluate(tiny_pipeline(), TINY, people=people, data="photographs", batch_size=6, orders=("paired", "unpaired"))
+    ceilings = {"autoencoder", "autoencoder_emasc"}
+    assert ceilings < set(card["methods"]) and "the true picture through the autoencoder" in card["protocol"]["methods"]
+    assert ceilings < set(card["paired"]["difference_to_tryon"]["psnr"])
+    assert set(card["unpaired"]["clip_fd"]) == set(card["methods"]) - ceilings
+
+
+def test_measuring_leaves_the_pipelines_progress_bar_as_it_was():
+    pipe, shown = tiny_pipeline(), []
+    pipe.set_progress_bar_config(desc="mine", disable=False)
+    with quiet(pipe):
+        shown.append(pipe._progress_bar_config)
+    assert shown == [{"desc": "mine", "disable": True}] and pipe._progress_bar_config == {"desc": "mine", "disable": False}
+    evaluate(pipe, TINY, samples=4, batch_size=4, orders=("unpaired",))
+    assert pipe._progress_bar_config == {"desc": "mine", "disable": False}
+
+
+def test_a_methods_clock_starts_when_the_work_before_it_is_done(monkeypatch):
+    happened = []
+
+    class People:
+        def __len__(self):
+            return 2
+
+        def batch(self, indices):
+            return batch(len(indices))
+
+    def paint(given, indices):
+        happened.append("paint")
+        return given.person
+
+    monkeypatch.setattr(scoring, "_wait", lambda device: happened.append("wait"))
+    monkeypatch.setattr(scoring, "time", SimpleNamespace(perf_counter=lambda: happened.append("clock") or 0.0))
+    scoring.score({"one": Method("", paint), "two": Method("", paint)}, People(), torch.device("cpu"), {}, {}, batch_size=2)
+    assert happened == ["wait", "clock", "paint", "wait", "clock"] * 2
+
+
+def test_tables_without_categories_are_the_same_numbers(evaluated, monkeypatch):
+    _, scores = evaluated
+    whole = scoring.tables(scores["unpaired"])
+    monkeypatch.setattr(scoring, "_rows", lambda _: pytest.fail("divided by category"))
+    assert scoring.tables(scores["unpaired"], by_category=False) == {k: scoring.bare(found) for k, found in whole.items()}
+
+
+@pytest.mark.parametrize("name", ["nano_tryon", "mini_tryon", "mini_study"])
+def test_the_shipped_cards_say_what_was_put_back_and_compared(name):
+    protocol = read_card(RESULTS / f"{name}.json")["protocol"]
+    for key in ("paste_back", "median_of_colour_error", "interval"):
+        assert protocol[key] == scoring.PROTOCOL[key]
+    assert "pasted keeps them exactly" in protocol["paste_back"] and "2,000 resamples" in protocol["median_of_colour_error"]
+    assert name != "mini_study" or "skips are compared with the base" in protocol["how"]
 
 
 def test_the_reason_names_what_is_worst_about_a_person(evaluated):
@@ -383,6 +443,16 @@ def test_commands_refuse_a_preset_that_does_not_exist_before_any_work(name):
     rest = ["10"] if name == "variants" else []
     result = CliRunner().invoke(commands.app, [name, "minni", *rest])
     assert isinstance(result.exception, InputError) and "'minni'" in str(result.exception)
+
+
+@pytest.mark.parametrize(("command", "trains", "rest"), [("variants", "train_variants", ["10"]), ("latents", "train_side", [])])
+def test_a_command_that_is_stopped_ends_as_training_does(monkeypatch, command, trains, rest):
+    def stopped(*_, **__):
+        raise Interrupted("tryon stopped after 3 of 10 steps; the same command goes on from there")
+
+    monkeypatch.setattr(commands, trains, stopped)
+    result = CliRunner().invoke(commands.app, [command, "nano", *rest])
+    assert result.exit_code == 3 and result.output == "tryon stopped after 3 of 10 steps; the same command goes on from there.\n"
 
 
 def test_joining_names_the_card_that_is_missing(tmp_path, monkeypatch):

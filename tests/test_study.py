@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny import TINY, batch, noisy, tiny_pipeline
 
-from ladi_mini.checkpoints import build_component, save_stage
+from ladi_mini.checkpoints import STAGE_COMPONENTS, build_component, load_stage, save_stage
 from ladi_mini.clip import build_clip, clip_pixels, image_features, text_features, tokenize
 from ladi_mini.emasc import build_emasc
 from ladi_mini.evaluation import evaluate, study
@@ -15,6 +15,7 @@ from ladi_mini.evaluation.predecessor import build_predecessor
 from ladi_mini.evaluation.study import joined
 from ladi_mini.sample import InputError
 from ladi_mini.show.study import METRICS, study_figure
+from ladi_mini.sums import CheckpointError, fingerprints
 from ladi_mini.wardrobe.captions import caption
 from ladi_mini.wardrobe.dressing import category_of, garment_of
 
@@ -136,6 +137,9 @@ def test_what_was_fine_tuned_is_compared_with_what_was_trained_as_briefly(pipe, 
     card = study(pipe, TINY, "text", samples=4, batch_size=4, finetuned=tmp_path)
     rows = {row["name"]: row for row in card["rows"]}
     assert rows["text-empty"]["against"] == "control" and rows["text-category"]["against"] == "base"
+    assert set(card["finetuned"]) == {"text-empty", "control"} and card["finetuned"]["control"] == fingerprints(
+        load_stage(tmp_path / "control", TINY, "tryon")
+    )
     assert rows["control"]["how"] == m.TUNED and rows["control"]["against"] == "base"
     for name, against in (("text-empty", "control"), ("text-category", "base"), ("control", "base")):
         means = [card["scores"]["psnr"][n]["mean"] for n in (name, against)]
@@ -157,6 +161,53 @@ def test_a_folder_that_belongs_to_no_variant_is_refused(pipe, tmp_path):
         m.study_variants(pipe, TINY, m.GROUPS, None, tmp_path)
     with pytest.raises(InputError, match="is no folder"):
         m.study_variants(pipe, TINY, m.GROUPS, None, tmp_path / "elsewhere")
+
+
+def test_a_folder_named_like_the_model_as_it_is_is_refused(pipe, tmp_path):
+    save_stage(tmp_path / "text-words", TINY, "emasc", {"emasc": build_emasc(TINY)})
+    with pytest.raises(InputError, match="text-words is named like the model as it is; name it like one of text-empty, "):
+        m.study_variants(pipe, TINY, ("text",), None, tmp_path)
+
+
+@pytest.mark.parametrize(("name", "stage"), [("text-empty", "inversion"), ("emasc-unmasked", "tryon"), ("emasc-linear", "tryon")])
+def test_a_folder_without_the_weights_that_a_variant_needs_is_refused(pipe, tmp_path, name, stage):
+    save_stage(tmp_path / name, TINY, stage, {part: build_component(TINY, part) for part in STAGE_COMPONENTS[stage]})
+    with pytest.raises(InputError, match=rf"{name} has no weights of emasc.*; train {name} again"):
+        m.study_variants(pipe, TINY, m.GROUPS, None, tmp_path)
+
+
+@pytest.mark.parametrize(("name", "stage"), [("text-empty", "tryon"), ("control", "tryon"), ("emasc-linear", "emasc")])
+def test_fine_tuned_weights_whose_first_file_is_missing_are_refused(pipe, tmp_path, monkeypatch, name, stage):
+    parts = {part: build_component(TINY, part) for part in STAGE_COMPONENTS[stage]}
+    monkeypatch.setattr("ladi_mini.checkpoints.SHARD", 2_000)
+    paths = save_stage(tmp_path / name, TINY, stage, {"emasc": build_emasc(TINY, linear=True)} if stage == "emasc" else parts)
+    paths[0].unlink()
+    with pytest.raises(CheckpointError, match=rf"{stage}-00001-of-.* is missing"):
+        m.study_variants(pipe, TINY, m.GROUPS, None, tmp_path)
+        m.control_variant(TINY, tmp_path, pipe.device)
+
+
+def test_linear_skips_are_held_to_what_all_weights_are(pipe, tmp_path, monkeypatch):
+    def given(preset, linear, shard=10**6):
+        monkeypatch.setattr("ladi_mini.checkpoints.SHARD", shard)
+        save_stage(tmp_path / "emasc-linear", preset, "emasc", {"emasc": noisy(build_emasc(preset, linear=linear), 5)})
+        return m.study_variants(pipe, TINY, ("emasc",), None, tmp_path)[0]["emasc-linear"].parts["emasc"]
+
+    with pytest.raises(CheckpointError, match=r"emasc\.safetensors: \d+ tensors of emasc do not fit preset nano"):
+        given(TINY, linear=False)
+    with pytest.raises(CheckpointError, match="was trained for preset 'other', not 'nano'"):
+        given(TINY.with_(name="other"), linear=True)
+    whole, sharded = given(TINY, linear=True), given(TINY, linear=True, shard=2_000)
+    assert len(list((tmp_path / "emasc-linear").glob("*.safetensors"))) > 1
+    assert all(torch.equal(value, sharded.state_dict()[key]) for key, value in whole.state_dict().items())
+
+
+def test_only_what_the_groups_need_is_loaded(pipe, clip, tmp_path, monkeypatch):
+    save_stage(tmp_path / "emasc-linear", TINY, "emasc", {"emasc": build_emasc(TINY, linear=True)})[0].write_bytes(b"damaged")
+    monkeypatch.setattr(m, "retrieve_captions", lambda *_: pytest.fail("captions were embedded"))
+    assert set(m.study_variants(pipe, TINY, ("pose",), clip, tmp_path)[0]) == {"pose", "pose-none"}
+    with pytest.raises(CheckpointError, match="is damaged"):
+        m.study_variants(pipe, TINY, ("emasc",), clip, tmp_path)
 
 
 def test_the_reconstruction_is_the_autoencoder_and_the_skips_only_add_what_is_known(pipe):
@@ -188,7 +239,8 @@ def test_the_card_holds_every_variant_with_its_difference_to_the_base(card):
             means = card["scores"][metric][name]["mean"] - card["scores"][metric]["base"]["mean"]
             assert gain["mean"] == pytest.approx(means, abs=2e-3) and gain["n"] == 4
     assert all(row["how"] in ("trained", "swapped in", "not this model") for row in card["rows"])
-    assert "emasc-linear" in card["skipped"] and "print_read" in card["skipped"]
+    assert "emasc-linear" in card["skipped"] and "print_read" in card["skipped"] and card["finetuned"] == {}
+    assert not any("by_category" in value for found in card["scores"].values() for value in found.values())
     json.dumps(card)
 
 
@@ -211,6 +263,22 @@ def test_groups_that_were_measured_apart_join_to_the_card_of_all(card, clip):
     changed = try_on | {"weights": try_on["weights"] | {"warping": "0" * 12, "emasc": "1" * 12}}
     with pytest.raises(InputError, match="the cards are of other weights of emasc, warping; measure the older ones again"):
         joined(apart, changed)
+    with pytest.raises(InputError, match=r"the card of the component study \(text\), .* has no weights.*; measure it again"):
+        joined([apart[0], {key: value for key, value in apart[1].items() if key != "weights"}], try_on)
+    assert whole["finetuned"] == {} and whole["peak_memory_mb"] == max(one["peak_memory_mb"] for one in apart)
+    unknown = joined([apart[0] | {"peak_memory_mb": None}, apart[1]], try_on)  # None on Windows
+    assert unknown["peak_memory_mb"] == apart[1]["peak_memory_mb"]
+    assert joined([one | {"peak_memory_mb": None} for one in apart], try_on)["peak_memory_mb"] is None
+    first, second = (
+        {"control": {"unet": "a"}, "pose-none": {"unet": "b"}},
+        {"control": {"unet": "a"}, "text-empty": {"unet": "c"}},
+    )
+    tuned = [apart[0] | {"finetuned": first}, apart[1] | {"finetuned": second}]
+    assert joined(tuned, try_on)["finetuned"] == first | second
+    older = {key: value for key, value in apart[1].items() if key != "finetuned"}
+    assert joined([tuned[0], older], try_on)["finetuned"] == first
+    with pytest.raises(InputError, match="the cards are of other fine-tuned weights of control; measure the older ones again"):
+        joined([tuned[0], apart[1] | {"finetuned": second | {"control": {"unet": "d"}}}], try_on)
 
 
 def test_paste_back_leaves_known_pixels_exact(card):

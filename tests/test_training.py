@@ -2,6 +2,7 @@
 
 import gc
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from ladi_mini.checkpoints import SHARD, STAGE_COMPONENTS, Models, build_compone
 from ladi_mini.errors import InputError
 from ladi_mini.presets import NANO, STAGES, StageConfig
 from ladi_mini.sample import KEYPOINTS
+from ladi_mini.sums import CheckpointError
 from ladi_mini.training import STAGE_CLASSES, Interrupted, train, train_stage
 from ladi_mini.training.average import Average
 from ladi_mini.training.loop import batch_indices, learning_rate
@@ -171,7 +173,7 @@ def test_the_garment_of_a_variant_is_the_one_that_the_pipeline_gives(folder, dat
 def test_variants_are_trained_from_one_start_for_the_same_steps(folder, tmp_path, monkeypatch):
     def leaving_checkpoints(stage, table, work, **options):
         card = train_stage(stage, table, work, **options)
-        work.mkdir(parents=True)
+        (work / "checkpoint-2").mkdir(parents=True)
         return card
 
     monkeypatch.setattr("ladi_mini.training.variants.train_stage", leaving_checkpoints)
@@ -180,7 +182,55 @@ def test_variants_are_trained_from_one_start_for_the_same_steps(folder, tmp_path
     assert [card["variant"] for card in cards] == ["control", "text-caption", "emasc-linear"]
     with pytest.raises(InputError, match="'text-poem' is no variant; choose from control"):
         train_variants(("text-poem",), TINY, folder, tmp_path, steps=3)
-    assert not list((tmp_path / "work").iterdir())
+    assert not (tmp_path / "work").exists()
+
+
+def test_variants_that_were_finished_before_a_stop_are_not_trained_again(folder, tmp_path, monkeypatch):
+    trained, names = [], ("emasc-unmasked", "emasc-linear")
+
+    def stopped_at(stop):
+        def run(stage, table, work, **options):
+            if len(trained) == stop:
+                raise Interrupted("stopped")
+            trained.append(work.name.rpartition("-")[0])
+            return train_stage(stage, table, work, **options)
+
+        monkeypatch.setattr("ladi_mini.training.variants.train_stage", run)
+
+    stopped_at(1)
+    with pytest.raises(Interrupted):
+        train_variants(names, TINY, folder, tmp_path, steps=3)
+    assert [path.name for path in (tmp_path / "work").glob("*/*")] == ["done.json"]
+    stopped_at(2)
+    cards = train_variants(names, TINY, folder, tmp_path, steps=3)
+    assert trained == list(names) and [card["variant"] for card in cards] == list(names)
+    assert not (tmp_path / "work").exists()
+
+
+def test_a_finished_variant_that_was_trained_otherwise_since_is_trained_again(folder, tmp_path, monkeypatch):
+    def stopped(stage, table, work, **options):
+        if work.name.startswith("emasc-linear"):
+            raise Interrupted("stopped")
+        return train_stage(stage, table, work, **options)
+
+    monkeypatch.setattr("ladi_mini.training.variants.train_stage", stopped)
+    with pytest.raises(Interrupted):
+        train_variants(("emasc-unmasked", "emasc-linear"), TINY, folder, tmp_path, steps=3)
+    before = load_file(tmp_path / "emasc-unmasked" / "emasc.safetensors")
+    train_variants(("emasc-unmasked",), TINY, folder, tmp_path, steps=3, seed=1)
+    with pytest.raises(Interrupted):
+        train_variants(("emasc-unmasked", "emasc-linear"), TINY, folder, tmp_path, steps=3)
+    after = load_file(tmp_path / "emasc-unmasked" / "emasc.safetensors")
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+def test_a_variant_without_its_start_is_refused_before_anything_is_drawn(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("ladi_mini.training.variants.packed", lambda *_, **__: pytest.fail("people were drawn"))
+    weights = tmp_path / "weights"
+    shutil.copytree(folder, weights)
+    (weights / "inversion.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"inversion\.safetensors is missing"):
+        train_variants(("emasc-linear", "control"), TINY, weights, tmp_path / "out", steps=3)
 
 
 def test_latents_leave_the_autoencoder_stage_with_deviation_one(folder, data):
@@ -413,8 +463,14 @@ def test_a_variant_does_not_go_on_from_the_checkpoint_of_other_settings(folder, 
     monkeypatch.setattr("ladi_mini.training.variants.train_stage", stopped)
     for settings in ({"steps": 3}, {"steps": 4}, {"steps": 3, "seed": 1}, {"steps": 3, "samples": 8}, {"steps": 3}):
         with pytest.raises(Interrupted):
-            train_variants(("control",), TINY, folder, tmp_path, **settings)
+            train_variants(("control",), TINY, folder, tmp_path / "out", **settings)
     assert len(set(works)) == 4 and works[0] == works[4]
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    save_stage(other, TINY, "inpainting", {"base": noisy(build_component(TINY, "base"), 77)})
+    with pytest.raises(Interrupted):
+        train_variants(("control",), TINY, other, tmp_path / "out", steps=3)
+    assert works[5] not in works[:5]
 
 
 def test_a_try_on_stage_with_a_switch_that_does_not_exist_is_refused(folder):
@@ -437,8 +493,6 @@ def test_a_stage_that_comes_with_the_base_is_not_trained(tmp_path):
 
 
 def test_a_stage_without_its_forerunners_is_refused_by_name(tmp_path, data):
-    from ladi_mini.sums import CheckpointError
-
     with pytest.raises(CheckpointError, match=r"warping\.safetensors is missing.*ladi-mini train warping"):
         make("refinement", tmp_path).table(data)
 

@@ -8,6 +8,8 @@ Choices made here
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +28,7 @@ from ladi_mini.evaluation.tables import DATA, RESULTS
 from ladi_mini.presets import get_preset
 from ladi_mini.show.evaluation import prints_page, save_page
 from ladi_mini.show.study import write_study
+from ladi_mini.training import Interrupted
 from ladi_mini.training.variants import VARIANTS, train_variants
 
 CACHE = DATA / "cache"
@@ -68,7 +71,8 @@ def variants(
 ):
     """Trains the try-on variants of the component study, in data/runs/PRESET/variants."""
     out = _runs(preset) / "variants"
-    train_variants(tuple(names or VARIANTS), get_preset(preset), _whole(preset), out, steps=steps, **_training(preset))
+    with _stoppable():
+        train_variants(tuple(names or VARIANTS), get_preset(preset), _whole(preset), out, steps=steps, **_training(preset))
     print(f"Weights and cards are in {out}.")
 
 
@@ -88,8 +92,9 @@ def latents(preset: PresetName):
     """Trains both sides of the study of latent channels, in data/runs/PRESET/latents; writes its card and picture."""
     size = get_preset(preset)
     folders = {z: _runs(preset) / "latents" / f"z{z}" for z in CHANNELS}
-    for z, folder in folders.items():
-        train_side(size, z, default_folder(preset), folder, **_training(preset))
+    with _stoppable():
+        for z, folder in folders.items():
+            train_side(size, z, default_folder(preset), folder, **_training(preset))
     judge = load_reader(default_folder(preset), _device())
     card, strips = latent_study(size, folders, cache=CACHE, reader=judge, device=_device(), workers=WORKERS)
     write_card(RESULTS / f"{preset}_latents.json", card)
@@ -115,6 +120,16 @@ def _training(preset: str) -> dict:
     return {
         "workers": WORKERS, "cache": CACHE, "precision": "bf16" if gpu else "no", "compile": gpu and preset != "nano",
     }  # fmt: skip
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """A training that is stopped ends the command with its sentence and exit code 3, as that of `ladi-mini train`."""
+    try:
+        yield
+    except Interrupted as stopped:
+        typer.echo(f"{stopped}.")
+        raise typer.Exit(3) from None
 
 
 def _whole(preset: str) -> Path:

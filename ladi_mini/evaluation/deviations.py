@@ -51,9 +51,13 @@ PEOPLE = 24
 BLOCK = re.compile(r"(<!-- deviation: (\w+) -->\n).*?(<!-- end deviation -->)", re.DOTALL)
 
 
-@cache
 def people(height: int = FULL.height, width: int = FULL.width) -> TryOnBatch:
-    """The first `PEOPLE` unpaired test samples of the wardrobe at a size."""
+    """The first `PEOPLE` unpaired test samples of the wardrobe at a size, drawn once."""
+    return _drawn(height, width)
+
+
+@cache
+def _drawn(height: int, width: int) -> TryOnBatch:
     wardrobe = Wardrobe("test", height, width, unpaired=True)
     return collate([wardrobe[i] for i in range(PEOPLE)])
 

@@ -13,7 +13,7 @@ from ladi_mini.evaluation.methods import try_on
 from ladi_mini.evaluation.metrics import psnr
 from ladi_mini.evaluation.prints import cells, find_prints, similarity
 from ladi_mini.evaluation.reader import Reader, read
-from ladi_mini.evaluation.scoring import Scores
+from ladi_mini.evaluation.scoring import Scores, quiet
 from ladi_mini.pipeline import TryOnPipeline
 from ladi_mini.sample import TryOnBatch
 
@@ -46,11 +46,12 @@ class ReadPrint:
 def dress(pipe: TryOnPipeline, people, indices: list[int], seed: int, batch_size: int = 32) -> Examples:
     """The people at `indices` in their garments, as the card's method "tryon" dressed them."""
     paint, results, warped = try_on(pipe, seed), [], []
-    for start in range(0, len(indices), batch_size):
-        chunk = indices[start : start + batch_size]
-        batch = people.batch(chunk).to(pipe.device)
-        results.append(paint(batch, chunk).float().cpu())
-        warped.append(pipe.warp_garment(batch, "refined").image.float().cpu())
+    with quiet(pipe):
+        for start in range(0, len(indices), batch_size):
+            chunk = indices[start : start + batch_size]
+            batch = people.batch(chunk).to(pipe.device)
+            results.append(paint(batch, chunk).float().cpu())
+            warped.append(pipe.warp_garment(batch, "refined").image.float().cpu())
     batch, result = people.batch(indices), torch.cat(results)
     return Examples(list(indices), batch, result, torch.cat(warped), psnr(result, batch.target, batch.inpaint_mask))
 

@@ -21,7 +21,7 @@ from ladi_mini.emasc import build_emasc
 from ladi_mini.evaluation.methods import Method, reconstruct, try_on
 from ladi_mini.evaluation.prints import cells, find_prints
 from ladi_mini.evaluation.reader import Reader
-from ladi_mini.evaluation.scoring import PROTOCOL, TRUTH, by_length, differences, glyph_heights, quiet, score, tables
+from ladi_mini.evaluation.scoring import PROTOCOL, TRUTH, by_length, differences, glyph_heights, score, tables
 from ladi_mini.evaluation.tryon import default_count, wardrobe_people
 from ladi_mini.presets import Preset
 from ladi_mini.training import train
@@ -84,7 +84,8 @@ def latent_study(
     people = wardrobe_people(preset, samples, "unpaired", cache, workers)
     methods: dict[str, Method] = {}
     for z, folder in sorted(folders.items()):
-        pipe = quiet(load_pipeline(side(preset, z), folder, device))
+        pipe = load_pipeline(side(preset, z), folder, device)
+        pipe.set_progress_bar_config(disable=True)
         methods[f"autoencoder_z{z}"] = Method(f"z = {z}, autoencoder", lambda batch, _, pipe=pipe: reconstruct(pipe, batch))
         methods[f"tryon_z{z}"] = Method(f"z = {z}, try-on", try_on(pipe, seed, use_emasc=False))
     scores = score(methods, people, torch.device(device), {}, {}, reader, batch_size, "latents")

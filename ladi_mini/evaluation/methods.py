@@ -8,7 +8,8 @@ Choices made here
 - "trained": the model was trained with this setting among others (conditions are dropped in training, and guidance, steps and
   paste-back belong to sampling). "swapped in": the setting is new to the weights, so it measures their habit as well as the
   component. "fine-tuned": other weights that were trained for it, from a folder `NAME/` of stages for each variant
-  (`training.variants`), and compared with weights that were trained as briefly from the same start, the "control".
+  (`training.variants`). A denoiser is compared with one that was trained as briefly from the same start, the "control"; skips
+  are compared with the base.
 - The retrieved caption is, of captions of the training split, the one whose CLIP embedding is nearest to the garment's picture.
 """
 
@@ -21,7 +22,7 @@ import torch
 from diffusers import ModelMixin
 from torch import nn
 
-from ladi_mini.checkpoints import load_stage, stage_files
+from ladi_mini.checkpoints import build_component, load_stage, stage_files
 from ladi_mini.clip import clip_pixels, image_features, text_features, tokenize
 from ladi_mini.diffusion import encode
 from ladi_mini.emasc import Emasc, build_emasc, decode_with_skips, encode_with_taps
@@ -30,7 +31,6 @@ from ladi_mini.evaluation.predecessor import Predecessor, render
 from ladi_mini.pipeline import TryOnPipeline
 from ladi_mini.presets import Preset
 from ladi_mini.sample import InputError, TryOnBatch
-from ladi_mini.sums import read_tensors, verify
 from ladi_mini.training.variants import CONTROL
 from ladi_mini.wardrobe.captions import caption
 from ladi_mini.wardrobe.dataset import SPLITS
@@ -132,8 +132,9 @@ def study_variants(
 ) -> tuple[dict[str, Variant], dict[str, str]]:
     """The variants of `groups` by name, and by name why one is left out.
 
-    `clip` is the open_clip model that retrieves captions; `finetuned` a folder with a folder of stages a variant. Raises
-    `InputError` for a folder there that belongs to no variant.
+    `clip` is the open_clip model that retrieves captions; `finetuned` a folder with a folder of stages a variant, of which only
+    those of `groups` are loaded. Raises `InputError` for a folder there that belongs to no variant, of any group, or that has
+    no weights for it; `CheckpointError` for weights that are missing, damaged or of another model.
     """
     device = pipe.device
     variants = {
@@ -162,23 +163,24 @@ def study_variants(
         own = steps == pipe.config.num_inference_steps
         variants[f"steps-{steps}"] = Variant("steps", f"{steps} steps", {"num_inference_steps": steps}, base=own)
 
+    folders = _folders(finetuned, variants)
+    variants = {name: variant for name, variant in variants.items() if variant.group in groups}
     skipped = {}
-    if clip is None:
+    if "text-retrieved" in variants and clip is None:
         del variants["text-retrieved"]
         skipped["text-retrieved"] = "skipped: no CLIP with a text projection among the weights"
-    else:
+    elif "text-retrieved" in variants:
         variants["text-retrieved"].change = retrieve_captions(clip, pipe.tokenizer)
-    folders = _folders(finetuned, variants)
     for name, folder in folders.items():
-        variants[name] = _tuned(variants[name], name, folder, preset, device)
+        if name in variants:
+            variants[name] = _tuned(variants[name], name, folder, preset, device)
     if "text-caption" in folders and "text-retrieved" in variants and "text-retrieved" not in folders:
         tuned = variants["text-caption"]  # a caption is a caption, whoever says it
         variants["text-retrieved"] = replace(variants["text-retrieved"], parts=tuned.parts, how=tuned.how)
-    if not variants["emasc-linear"].parts:
+    if "emasc-linear" in variants and not variants["emasc-linear"].parts:
         del variants["emasc-linear"]
         skipped["emasc-linear"] = "skipped: needs weights of its own, no folder emasc-linear was given"
-    kept = {name: variant for name, variant in variants.items() if variant.group in groups}
-    return kept, {name: why for name, why in skipped.items() if name.split("-")[0] in groups}
+    return variants, skipped
 
 
 def control_variant(preset: Preset, finetuned: Path | None, device: torch.device) -> Variant | None:
@@ -186,13 +188,13 @@ def control_variant(preset: Preset, finetuned: Path | None, device: torch.device
 
     Raises `InputError` where one has, and the control is missing: nothing that was trained for longer is fair to them.
     """
-    folders = [] if finetuned is None else [path for path in Path(finetuned).iterdir() if stage_files(path, "tryon")[0].is_file()]
+    folders = [] if finetuned is None else [path for path in Path(finetuned).iterdir() if _has(path, "tryon")]
     if not folders:
         return None
     folder = Path(finetuned) / CONTROL
     if folder not in folders:
         raise InputError(
-            f"{finetuned} has fine-tuned denoisers but no folder {CONTROL}; train it beside them, for the same steps."
+            f"{finetuned} has fine-tuned denoisers but no folder {CONTROL} with one; train it beside them, for the same steps."
         )
     return _tuned(Variant(CONTROL, "as it is, trained as briefly"), CONTROL, folder, preset, device)
 
@@ -269,30 +271,38 @@ def _folders(finetuned: Path | None, variants: dict[str, Variant]) -> dict[str, 
         raise InputError(f"--finetuned is {finetuned}, which is no folder; name one with a folder of weights a variant.")
     found = {path.name: path for path in sorted(Path(finetuned).iterdir()) if path.is_dir() and list(path.glob("*.safetensors"))}
     found.pop(CONTROL, None)
-    strange = sorted(set(found) - set(variants))
+    names = [name for name, variant in variants.items() if not variant.base]
+    strange = sorted(set(found) - set(names))
     if strange:
-        raise InputError(f"{found[strange[0]]} belongs to no variant; name it like one of {', '.join(variants)}.")
+        whose = "is named like the model as it is" if strange[0] in variants else "belongs to no variant"
+        raise InputError(f"{found[strange[0]]} {whose}; name it like one of {', '.join(names)}.")
     return found
 
 
+def _has(folder: Path, stage: str) -> bool:
+    return any(path.exists() for path in stage_files(folder, stage))
+
+
 def _tuned(variant: Variant, name: str, folder: Path, preset: Preset, device: torch.device) -> Variant:
-    """The variant with the weights of `folder`: any of the stages tryon, emasc and refinement."""
+    """The variant with the weights of `folder`: any of the stages emasc, warping, refinement and tryon.
+
+    Raises `InputError` for a folder without one of these, or without the skips that the variant is about; `CheckpointError` for
+    a file that is missing, damaged or of another model.
+    """
+    stages = ("emasc", "warping", "refinement", "tryon")
+    needed = ("emasc",) if name in ("emasc-linear", "emasc-unmasked") else stages
+    if not any(_has(folder, stage) for stage in needed):
+        raise InputError(f"{folder} has no weights of {', '.join(needed)}; train {name} again, or take the folder away.")
     parts: dict[str, nn.Module] = {}
-    for stage in ("emasc", "warping", "refinement", "tryon"):
-        path = stage_files(folder, stage)[0]
-        if not path.is_file():
-            continue
-        linear = stage == "emasc" and name == "emasc-linear"
-        parts |= {"emasc": _linear_emasc(path, preset)} if linear else load_stage(folder, preset, stage)
+    for stage in stages:
+        if _has(folder, stage):
+            linear = stage == "emasc" and name == "emasc-linear"
+            parts |= load_stage(folder, preset, stage, _linear_skips if linear else build_component)
     parts = {part: module.to(device) for part, module in parts.items()}
-    if name == "emasc-unmasked" and "emasc" in parts:
+    if name == "emasc-unmasked":
         parts["emasc"] = Unmasked(parts["emasc"])
     return replace(variant, parts=parts, how=TUNED)
 
 
-def _linear_emasc(path: Path, preset: Preset) -> Emasc:
-    verify(path, preset=preset.name)
-    tensors, _ = read_tensors(path, "train it again")
-    emasc = build_emasc(preset, linear=True)
-    emasc.load_state_dict({name.removeprefix("emasc."): value.float() for name, value in tensors.items()})
-    return emasc.eval().requires_grad_(False)
+def _linear_skips(preset: Preset, component: str) -> Emasc:
+    return build_emasc(preset, linear=True)

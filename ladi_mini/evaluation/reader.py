@@ -9,7 +9,8 @@ Choices made here
 - Only people with a print are drawn for it: the garment is asked before anything is painted.
 - `python -m ladi_mini.evaluation reader PRESET` draws, trains and puts the reader beside the preset's weights.
 - A cell is taken about its mean and scaled to its contrast, and half of them are negatives: the colours of cloth and print say
-  nothing. It is shifted, scaled and blurred a little, so that a try-on is not failed for a softness that a person reads through.
+  nothing. It is shifted, scaled, sheared, blurred and made noisy a little, so that a try-on is not failed for a
+  softness that a person reads through.
 """
 
 import os
@@ -41,7 +42,8 @@ CHUNK = 32  # people a worker draws at a time
 
 
 class Reader(nn.Module):
-    """Cells (G, 3, ROWS, COLUMNS) to logits (G, 36) over `PRINTABLE`; three convolutions of `width`, 2 and 3 times as many."""
+    """Cells (G, 3, ROWS, COLUMNS) to logits (G, 36) over `PRINTABLE`; three pairs of convolutions, of `width`, 2 and 3 times as
+    many channels, and two linear layers."""
 
     def __init__(self, width: int = 32):
         super().__init__()
@@ -131,7 +133,10 @@ def _glyphs(preset: Preset, split: str, count: int, seed: int, workers: int) -> 
 
 
 def disturb(cell: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Cells (G, 3, h, w) in [-1, 1] moved by up to 6 %, scaled by up to 8 %, blurred by half, and half of them negated."""
+    """Cells (G, 3, h, w) in [-1, 1], each moved by up to 6 % of its size, scaled by up to 8 % and sheared by up to 6 %.
+
+    Half of them are blurred, by random amounts, half are negated, and all get noise of deviation 0.03, which may leave [-1, 1].
+    """
     count, device = len(cell), cell.device
 
     def uniform(*shape: int) -> torch.Tensor:

@@ -9,6 +9,8 @@ Choices made here
 
 import time
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -37,7 +39,7 @@ PROTOCOL = {
     "ssim": "torchmetrics, RGB, [0, 1], range 1, Gaussian window of deviation 1.5 (11 x 11), reflected border, mean over map, "
     "float64",
     "colour_error": "CIEDE2000 (sRGB, D65), median over the visible garment's pixels, one value a picture, mean over pictures",
-    "median_of_colour_error": "the same, median over pictures",
+    "median_of_colour_error": "the same, median over pictures, the interval of 2,000 resamples",
     "print_similarity": "normalised correlation with the true picture's print, both unwarped by the true warp, mean over glyphs",
     "print_read": "share of prints that the reader reads right, all glyphs; the method truth is what it reads on true pictures",
     "glyph_read": "share of glyphs that it reads right",
@@ -51,14 +53,16 @@ PROTOCOL = {
     "clip_kd_x1000": "the mathematics of kid_x1000 on the same embedding, without the pairs of a person with themselves either",
     "interval": "95 % percentile bootstrap over people, 10,000 resamples, seed 0; differences are taken person by person. "
     "Set distances: +- 1.96 deviations of 100 random halves of the people",
-    "paste_back": "none, but where a variant says so: known pixels are not put back over any result",
+    "paste_back": "none, but where a variant says so: known pixels are not put back over what a network painted; the method "
+    "pasted keeps them exactly",
 }  # fmt: skip
 
 
 @dataclass
 class Scores:
-    """What was measured: values[metric][method] (n,) with NaN where it does not apply, features[kind][method] (n, D) and those of
-    the real pictures under "real", categories (n,) and people (n,) by index, seconds a method spent painting."""
+    """What was measured of n people: values[metric][method] (n,) with NaN where it does not apply, features[kind][method] (n, D)
+    and those of the real pictures under "real", categories (n,), lengths (n,) and heights (n,) of their prints, read_as[method]
+    what the reader read, n texts ("" without a print), and the seconds that each method spent painting."""
 
     values: dict[str, dict[str, np.ndarray]]
     features: dict[str, dict[str, torch.Tensor]]
@@ -104,6 +108,7 @@ def score(
             if reader is not None and batch.target is not None:
                 _add_reading(values, read_as, TRUTH, reader, batch.target, prints, len(batch))
             for name, method in methods.items():
+                _wait(device)  # what is still computed belongs to others
                 began = time.perf_counter()
                 image = method.paint(batch, indices).to(device).float()
                 _wait(device)
@@ -176,22 +181,23 @@ def _wait(device: torch.device):
 # ---------------------------------------------------------------- tables of a card
 
 
-def tables(scores: Scores) -> dict[str, dict[str, dict]]:
-    """metric -> method -> interval with `by_category` inside, of everything that was measured, set distances included."""
+def tables(scores: Scores, by_category: bool = True) -> dict[str, dict[str, dict]]:
+    """metric -> method -> interval of everything that was measured, set distances included; `by_category` inside if asked for."""
+    rows = _rows(scores.categories) if by_category else {}
     found: dict[str, dict[str, dict]] = defaultdict(dict)
     for metric, by_method in scores.values.items():
         for name, values in by_method.items():
             whole = interval(values)
             if whole is not None:
-                found[metric][name] = whole | {"by_category": _by_category(values, scores.categories)}
+                found[metric][name] = whole | ({"by_category": _by_category(values, rows)} if by_category else {})
     for kind, by_method in scores.features.items():
         for name, fake in by_method.items():
             if name == "real":
                 continue
-            parts = {c: set_distances(kind, fake[rows], by_method["real"][rows]) for c, rows in _rows(scores.categories).items()}
+            parts = {c: set_distances(kind, fake[own], by_method["real"][own]) for c, own in rows.items()}
             for metric, whole in set_distances(kind, fake, by_method["real"]).items():
                 inner = {c: distances[metric] for c, distances in parts.items() if distances}
-                found[metric][name] = whole | {"by_category": inner}
+                found[metric][name] = whole | ({"by_category": inner} if by_category else {})
     if "colour_error" in scores.values:
         for name, values in scores.values["colour_error"].items():
             values = values[np.isfinite(values)]
@@ -204,13 +210,14 @@ def tables(scores: Scores) -> dict[str, dict[str, dict]]:
 def differences(scores: Scores, base: str, methods: list[str]) -> dict[str, dict[str, dict]]:
     """metric -> method -> interval of its values minus those of `base`, person by person, with `by_category` inside."""
     found: dict[str, dict[str, dict]] = defaultdict(dict)
+    rows = _rows(scores.categories)
     for metric, by_method in scores.values.items():
         for name in methods:
             if name in by_method and base in by_method and name != base:
                 apart = by_method[name] - by_method[base]
                 whole = interval(apart)
                 if whole is not None:
-                    found[metric][name] = whole | {"by_category": _by_category(apart, scores.categories)}
+                    found[metric][name] = whole | {"by_category": _by_category(apart, rows)}
     return dict(found)
 
 
@@ -241,11 +248,16 @@ def _rows(categories: np.ndarray) -> dict[str, np.ndarray]:
     return {c: np.flatnonzero(categories == c) for c in CATEGORIES if (categories == c).any()}
 
 
-def _by_category(values: np.ndarray, categories: np.ndarray) -> dict[str, dict]:
-    return {c: found for c, rows in _rows(categories).items() if (found := interval(values[rows])) is not None}
+def _by_category(values: np.ndarray, rows: dict[str, np.ndarray]) -> dict[str, dict]:
+    return {c: found for c, own in rows.items() if (found := interval(values[own])) is not None}
 
 
-def quiet(pipe: TryOnPipeline) -> TryOnPipeline:
-    """The pipeline without its own progress bar, beside which that of the scores would not be seen."""
-    pipe.set_progress_bar_config(disable=True)
-    return pipe
+@contextmanager
+def quiet(pipe: TryOnPipeline) -> Iterator[None]:
+    """The pipeline without its own progress bar, beside which that of the scores would not be seen; as it was afterwards."""
+    before = getattr(pipe, "_progress_bar_config", {})
+    pipe.set_progress_bar_config(**before | {"disable": True})
+    try:
+        yield
+    finally:
+        pipe.set_progress_bar_config(**before)

@@ -112,7 +112,7 @@ def evaluate(
     """
     device, samples = pipe.device, default_count(preset) if samples is None else samples
     sets, pairs, skipped = open_features(features, device)
-    sets["clip"] = clip_features(quiet(pipe))
+    sets["clip"] = clip_features(pipe)
     drawn = people is None
     if not drawn:
         skipped["warps and prints"] = "skipped: the true warp is known of drawn people only"
@@ -122,28 +122,30 @@ def evaluate(
         skipped["predecessor"] = "skipped: no encoder-decoder among the weights"
     if drawn:
         people = {order: wardrobe_people(preset, samples, order, cache, workers) for order in orders}
-    scores, methods = {}, {}
+    methods = {order: main_methods(pipe, predecessor, seed, truth=drawn or order == "paired") for order in orders}
+    every = {name: method for order in orders for name, method in methods[order].items()}
+    scores = {}
     for order in orders:
-        truth = drawn or order == "paired"
-        methods = main_methods(pipe, predecessor, seed, truth)
         also = (lambda batch, best=order == orders[0]: warp_scores(pipe, batch, best)) if drawn else None
-        scores[order] = score(methods, people[order], device, sets, pairs, reader if drawn else None, batch_size, order, also)
-        if not truth:
+        judge = reader if drawn else None
+        with quiet(pipe):
+            scores[order] = score(methods[order], people[order], device, sets, pairs, judge, batch_size, order, also)
+        if not drawn and order != "paired":
             skipped[f"{order} metrics"] = "skipped: the truth was never photographed, only sets are compared"
     card = {
         "what": f"try-on, preset {preset.name}, {len(people[orders[0]])} test people of {data}",
         **setting(pipe, preset, len(people[orders[0]]), seed),
         "data": data,
         "wardrobe": RECIPE_VERSION if drawn else None,
-        "protocol": _protocol(drawn, methods),
+        "protocol": _protocol(drawn, every),
         "skipped": skipped,
-        "methods": {name: method.label for name, method in methods.items()},
+        "methods": {name: method.label for name, method in every.items()},
     }
     for order in orders:
         found = scores[order]
-        card[order] = tables(found) | {"difference_to_tryon": differences(found, "tryon", list(methods))}
+        card[order] = tables(found) | {"difference_to_tryon": differences(found, "tryon", list(methods[order]))}
         if reader is not None and drawn:
-            card[order]["print_read_by_length"] = by_length(found, [TRUTH, *methods])
+            card[order]["print_read_by_length"] = by_length(found, [TRUTH, *methods[order]])
             card[order]["glyph_height_px"] = glyph_heights(found)
     if drawn and set(orders) == set(ORDERS):
         card["paired_minus_unpaired"] = _paired_minus_unpaired(scores)

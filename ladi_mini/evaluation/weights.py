@@ -21,7 +21,7 @@ def save_weights(path: Path, preset: Preset, network: torch.nn.Module) -> Path:
     tensors = halved(network.state_dict(), path.stem)
     save_file(tensors, beside, metadata={"preset": preset.name, "wardrobe": str(RECIPE_VERSION)})
     beside.replace(path)
-    write_sums(path.parent)
+    write_sums(path.parent, [path])
     return path
 
 
