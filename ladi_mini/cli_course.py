@@ -19,9 +19,9 @@ def build(
     """Executes lessons once each and writes their notebooks, solutions and cards, and the README's table."""
     from tqdm import tqdm
 
-    from ladi_mini.course.build import Course
     from ladi_mini.course.build import build as run
     from ladi_mini.course.readme import write
+    from ladi_mini.course.repository import Course
     from ladi_mini.course.rules import check_products
 
     course = Course(root)
@@ -46,7 +46,7 @@ def build(
 @app.command()
 def check(root: RootOption = ROOT):
     """Checks every lesson and notebook without executing anything. Exit code 2 if there is a fault."""
-    from ladi_mini.course.build import Course
+    from ladi_mini.course.repository import Course
     from ladi_mini.course.rules import check as run
 
     begun = time.perf_counter()
@@ -66,7 +66,7 @@ def adopt(
 ):
     """Carries edits of text and code made in a notebook back into its lesson."""
     from ladi_mini.course.adopt import adopt as run
-    from ladi_mini.course.build import Course
+    from ladi_mini.course.repository import Course
 
     course = Course(root)
     lines = run(course, notebook)
@@ -85,8 +85,8 @@ def new(
     root: RootOption = ROOT,
 ):
     """Begins a lesson from a template that shows everything a lesson can have."""
-    from ladi_mini.course.build import Course
     from ladi_mini.course.new import new as run
+    from ladi_mini.course.repository import Course
 
     for path in run(Course(root), slug):
         typer.echo(f"Written: {path}")
@@ -100,7 +100,7 @@ def book(
 ):
     """Makes the book from lessons and notebooks; executes nothing, needs no network. Needs the extra `book`."""
     from ladi_mini.course.book import book as run
-    from ladi_mini.course.build import Course
+    from ladi_mini.course.repository import Course
 
     typer.echo(f"Written: {run(Course(root), out)}. Open it in a browser.")
 
@@ -112,7 +112,7 @@ def slides(
     root: RootOption = ROOT,
 ):
     """Writes slides for lessons, one file each that needs nothing else: its figures, formulas, questions, five lines."""
-    from ladi_mini.course.build import Course
+    from ladi_mini.course.repository import Course
     from ladi_mini.course.slides import slides as run
 
     course = Course(root)
@@ -128,8 +128,8 @@ def colab(
     root: RootOption = ROOT,
 ):
     """Writes copies of the notebooks whose first cell installs the course in Google Colab."""
-    from ladi_mini.course.build import Course
     from ladi_mini.course.colab import write
+    from ladi_mini.course.repository import Course
 
     for path in write(Course(root), repository, out):
         typer.echo(f"Written: {path}")

@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from ladi_mini.course.build import Course
+from ladi_mini.course.repository import Course
 from ladi_mini.course.rules import check
 
 ROOT = Path(__file__).parents[1]

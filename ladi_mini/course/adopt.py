@@ -14,8 +14,9 @@ from pathlib import Path
 import nbformat
 
 from ladi_mini.cards import write_text
-from ladi_mini.course.build import Course, cell_id, student_notebook
+from ladi_mini.course.blank import cell_id, student_notebook
 from ladi_mini.course.lesson import Cell, Lesson, LessonError
+from ladi_mini.course.repository import Course
 from ladi_mini.errors import InputError
 
 

@@ -23,9 +23,10 @@ import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from ladi_mini.cards import read_card
-from ladi_mini.course.build import KERNEL, Course
+from ladi_mini.course.blank import KERNEL
 from ladi_mini.course.lesson import NAME, Cell, Lesson, solution_of
 from ladi_mini.course.plan import fill
+from ladi_mini.course.repository import Course
 from ladi_mini.course.rules import check
 from ladi_mini.course.text import HEADING, TextError, blocks, instructor_notes, relative, to_page, turn_links
 from ladi_mini.errors import InputError

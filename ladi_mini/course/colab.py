@@ -13,7 +13,8 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_code_cell
 
-from ladi_mini.course.build import OWN, Course, write_notebook
+from ladi_mini.course.blank import write_notebook
+from ladi_mini.course.repository import OWN, Course
 from ladi_mini.errors import InputError
 
 CELL = Path(__file__).parent / "template" / "colab_cell.py"

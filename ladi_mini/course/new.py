@@ -8,8 +8,8 @@ Choices made here
 from pathlib import Path
 
 from ladi_mini.cards import write_text
-from ladi_mini.course.build import Course
 from ladi_mini.course.lesson import NAME
+from ladi_mini.course.repository import Course
 from ladi_mini.errors import InputError
 
 TEMPLATE = Path(__file__).parent / "template"

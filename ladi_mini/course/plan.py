@@ -18,8 +18,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from ladi_mini.course.build import Course
 from ladi_mini.course.lesson import Lesson
+from ladi_mini.course.repository import Course
 from ladi_mini.course.text import relative
 from ladi_mini.errors import InputError
 

@@ -16,8 +16,8 @@ import nbformat
 from PIL import Image
 
 from ladi_mini.cards import read_card, write_text
-from ladi_mini.course.build import Course
 from ladi_mini.course.lesson import Lesson
+from ladi_mini.course.repository import Course
 from ladi_mini.errors import InputError
 
 TABLE = re.compile(r"(<!-- lessons((?: \w+:\d+)*) -->\n).*?(<!-- end lessons -->)", re.DOTALL)

@@ -23,18 +23,11 @@ from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image
 
 from ladi_mini.course.answers import all_exercises
-from ladi_mini.course.build import (
-    OWN,
-    WIDGET,
-    Course,
-    declared_files,
-    outputs_sum,
-    source_sum,
-    student_notebook,
-)
+from ladi_mini.course.blank import student_notebook
 from ladi_mini.course.lesson import BEGIN, END, Lesson, LessonError, solution_of
 from ladi_mini.course.notebook import as_jpeg
 from ladi_mini.course.readme import check as check_readme
+from ladi_mini.course.repository import OWN, WIDGET, Course, declared_files, outputs_sum, source_sum
 from ladi_mini.course.text import TextError, leftovers, links_in
 from ladi_mini.errors import InputError
 

@@ -22,8 +22,8 @@ from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
 from ladi_mini.cards import write_text
-from ladi_mini.course.build import Course
 from ladi_mini.course.lesson import Cell, Lesson
+from ladi_mini.course.repository import Course
 from ladi_mini.course.rules import check_products
 from ladi_mini.course.text import EQUATION, HEADING, LABEL, Block, Place, blocks, to_commonmark
 from ladi_mini.errors import InputError

@@ -3,7 +3,8 @@
 import pytest
 import tiny_course
 
-from ladi_mini.course.build import Course, build
+from ladi_mini.course.build import build
+from ladi_mini.course.repository import Course
 
 
 @pytest.fixture()

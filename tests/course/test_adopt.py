@@ -5,8 +5,9 @@ import pytest
 import tiny_course
 
 from ladi_mini.course.adopt import adopt
-from ladi_mini.course.build import Course, student_notebook
+from ladi_mini.course.blank import student_notebook
 from ladi_mini.course.lesson import LessonError
+from ladi_mini.course.repository import Course
 from ladi_mini.errors import InputError
 
 

@@ -9,8 +9,8 @@ import pytest
 import tiny_course
 
 from ladi_mini.course.book import book, setup
-from ladi_mini.course.build import Course
 from ladi_mini.course.lesson import LessonError
+from ladi_mini.course.repository import Course
 from ladi_mini.errors import InputError
 
 pytest.importorskip("sphinx", reason="the book needs `pip install -e '.[book]'`")

@@ -6,8 +6,10 @@ import nbformat
 import pytest
 import tiny_course
 
-from ladi_mini.course.build import Course, build, declared_files, outputs_sum, source_sum, student_notebook, tidy
+from ladi_mini.course.blank import student_notebook
+from ladi_mini.course.build import build, tidy
 from ladi_mini.course.lesson import LessonError
+from ladi_mini.course.repository import Course, declared_files, outputs_sum, source_sum
 from ladi_mini.course.rules import check
 
 

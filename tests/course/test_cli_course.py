@@ -6,7 +6,7 @@ import nbformat
 import pytest
 import tiny_course
 
-from ladi_mini.course.build import student_notebook
+from ladi_mini.course.blank import student_notebook
 
 
 @pytest.fixture()

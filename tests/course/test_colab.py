@@ -8,7 +8,7 @@ import nbformat
 import pytest
 
 from ladi_mini.course import colab
-from ladi_mini.course.build import Course
+from ladi_mini.course.repository import Course
 from ladi_mini.errors import InputError
 
 

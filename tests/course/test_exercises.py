@@ -7,7 +7,7 @@ import pytest
 from solving import answer
 
 from ladi_mini.course.answers import BLANK, RIGHT, WRONG, Check
-from ladi_mini.course.build import Course
+from ladi_mini.course.repository import Course
 
 ROOT = Path(__file__).parents[2]
 LESSONS = {lesson.topic: lesson for lesson in Course(ROOT).lessons if lesson.exercises}

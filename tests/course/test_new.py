@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import tiny_course
 
-from ladi_mini.course.build import Course, build
+from ladi_mini.course.build import build
 from ladi_mini.course.new import new
+from ladi_mini.course.repository import Course
 from ladi_mini.course.rules import check
 from ladi_mini.errors import InputError
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ladi_mini.course.build import Course
+from ladi_mini.course.repository import Course
 from ladi_mini.course.text import EXTERNAL, INLINE
 
 ROOT = Path(__file__).parents[2]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ladi_mini.course.build import Course
 from ladi_mini.course.plan import SCHEDULE, fill, timetable
+from ladi_mini.course.repository import Course
 from ladi_mini.errors import InputError
 
 ROOT = Path(__file__).parents[2]

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ladi_mini.course.build import Course
 from ladi_mini.course.readme import check, table, write
+from ladi_mini.course.repository import Course
 from ladi_mini.course.rules import check as check_all
 from ladi_mini.errors import InputError
 

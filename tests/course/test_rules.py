@@ -12,7 +12,7 @@ import tiny_course
 from nbformat.v4 import new_output
 from PIL import Image
 
-from ladi_mini.course.build import Course
+from ladi_mini.course.repository import Course
 from ladi_mini.course.rules import LARGEST, check, check_outputs
 
 

@@ -8,8 +8,8 @@ import nbformat
 import pytest
 import tiny_course
 
-from ladi_mini.course.build import Course
 from ladi_mini.course.lesson import LessonError
+from ladi_mini.course.repository import Course
 from ladi_mini.course.slides import deck, slides
 
 ROOT = Path(__file__).parents[2]

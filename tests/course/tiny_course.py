@@ -4,7 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
-from ladi_mini.course.build import Course
+from ladi_mini.course.repository import Course
 
 LESSON = '''---
 title: Two numbers
