@@ -121,6 +121,11 @@ def stage_files(folder: Path, stage: str) -> list[Path]:
     return [Path(folder) / f"{stage}-{i:05d}-of-{count:05d}.safetensors" for i in range(1, count + 1)]
 
 
+def has_stage(folder: Path, stage: str) -> bool:
+    """Whether any file of the stage's weights is there; loading it says which are missing."""
+    return any(path.exists() for path in stage_files(folder, stage))
+
+
 def _parts(folder: Path, stage: str) -> list[Path]:
     return sorted(Path(folder).glob(f"{stage}-?????-of-?????.safetensors"))
 
@@ -188,7 +193,7 @@ class Models:
                 owners = [stage for stage in STAGES if name in STAGE_COMPONENTS[stage]]
                 if not owners:
                     raise InputError(f"{name!r} is no component; choose from {', '.join([*BUILDERS, *self._makers])}.")
-                there = [stage for stage in owners if any(path.exists() for path in stage_files(self.folder, stage))]
+                there = [stage for stage in owners if has_stage(self.folder, stage)]
                 loaded = load_stage(self.folder, self.preset, (there or owners[:1])[-1])
                 self._loaded |= {part: module.to(self.device) for part, module in loaded.items()}
         return self._loaded[name]

@@ -12,6 +12,7 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from ladi_mini.cards import write_text
 from ladi_mini.course.lesson import Cell, Lesson, LessonError
 from ladi_mini.course.repository import OWN, Course, texts
 from ladi_mini.course.text import Place, TextError, citations_in, reference, to_commonmark
@@ -79,7 +80,5 @@ def _tags(cell: Cell) -> dict:
 
 def write_notebook(path: Path, notebook) -> None:
     """Writes a notebook beside its place and renames it; the same notebook gives the same bytes."""
-    from ladi_mini.cards import write_text
-
     nbformat.validate(notebook)
     write_text(path, json.dumps(json.loads(nbformat.writes(notebook)), indent=1, ensure_ascii=False, sort_keys=True) + "\n")

@@ -8,6 +8,7 @@ Choices made here
 from collections.abc import Callable
 from pathlib import Path
 
+from ladi_mini.cards import circumstances, write_card
 from ladi_mini.course.blank import KERNEL, student_notebook, write_notebook
 from ladi_mini.course.execute import Run, execute
 from ladi_mini.course.lesson import Lesson, LessonError
@@ -23,8 +24,6 @@ def build(course: Course, lesson: Lesson, progress: Callable[[int, int], None] =
 
     A `LessonError` says what is wrong with the source or which cell failed; nothing is written then.
     """
-    from ladi_mini.cards import circumstances, write_card
-
     if faults := check_source(course, lesson):
         raise faults[0]
     blank, solved = student_notebook(course, lesson), student_notebook(course, lesson, solved=True)

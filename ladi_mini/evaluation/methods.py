@@ -22,7 +22,7 @@ import torch
 from diffusers import ModelMixin
 from torch import nn
 
-from ladi_mini.checkpoints import build_component, load_stage, stage_files
+from ladi_mini.checkpoints import build_component, has_stage, load_stage
 from ladi_mini.clip import clip_pixels, image_features, text_features, tokenize
 from ladi_mini.diffusion import encode
 from ladi_mini.emasc import Emasc, build_emasc, decode_with_skips, encode_with_taps
@@ -188,7 +188,7 @@ def control_variant(preset: Preset, finetuned: Path | None, device: torch.device
 
     Raises `InputError` where one has, and the control is missing: nothing that was trained for longer is fair to them.
     """
-    folders = [] if finetuned is None else [path for path in Path(finetuned).iterdir() if _has(path, "tryon")]
+    folders = [] if finetuned is None else [path for path in Path(finetuned).iterdir() if has_stage(path, "tryon")]
     if not folders:
         return None
     folder = Path(finetuned) / CONTROL
@@ -279,10 +279,6 @@ def _folders(finetuned: Path | None, variants: dict[str, Variant]) -> dict[str, 
     return found
 
 
-def _has(folder: Path, stage: str) -> bool:
-    return any(path.exists() for path in stage_files(folder, stage))
-
-
 def _tuned(variant: Variant, name: str, folder: Path, preset: Preset, device: torch.device) -> Variant:
     """The variant with the weights of `folder`: any of the stages emasc, warping, refinement and tryon.
 
@@ -291,11 +287,11 @@ def _tuned(variant: Variant, name: str, folder: Path, preset: Preset, device: to
     """
     stages = ("emasc", "warping", "refinement", "tryon")
     needed = ("emasc",) if name in ("emasc-linear", "emasc-unmasked") else stages
-    if not any(_has(folder, stage) for stage in needed):
+    if not any(has_stage(folder, stage) for stage in needed):
         raise InputError(f"{folder} has no weights of {', '.join(needed)}; train {name} again, or take the folder away.")
     parts: dict[str, nn.Module] = {}
     for stage in stages:
-        if _has(folder, stage):
+        if has_stage(folder, stage):
             linear = stage == "emasc" and name == "emasc-linear"
             parts |= load_stage(folder, preset, stage, _linear_skips if linear else build_component)
     parts = {part: module.to(device) for part, module in parts.items()}

@@ -207,17 +207,17 @@ def tables(scores: Scores, by_category: bool = True) -> dict[str, dict[str, dict
     return dict(found)
 
 
-def differences(scores: Scores, base: str, methods: list[str]) -> dict[str, dict[str, dict]]:
-    """metric -> method -> interval of its values minus those of `base`, person by person, with `by_category` inside."""
+def differences(scores: Scores, base: str, methods: list[str], by_category: bool = True) -> dict[str, dict[str, dict]]:
+    """metric -> method -> interval of its values minus those of `base`, person by person; `by_category` inside if asked for."""
     found: dict[str, dict[str, dict]] = defaultdict(dict)
-    rows = _rows(scores.categories)
+    rows = _rows(scores.categories) if by_category else {}
     for metric, by_method in scores.values.items():
         for name in methods:
             if name in by_method and base in by_method and name != base:
                 apart = by_method[name] - by_method[base]
                 whole = interval(apart)
                 if whole is not None:
-                    found[metric][name] = whole | {"by_category": _by_category(apart, rows)}
+                    found[metric][name] = whole | ({"by_category": _by_category(apart, rows)} if by_category else {})
     return dict(found)
 
 

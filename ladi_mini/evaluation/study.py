@@ -80,9 +80,11 @@ def study(
     if control:
         rows.append({"group": CONTROL, "name": CONTROL, "label": control.label, "how": control.how, "against": "base"})
     rows += [_predecessor_row(name, label) for name, label in PREDECESSORS.items() if name in methods]
-    apart = differences(scores, "base", [row["name"] for row in rows if row["against"] == "base"])
-    for metric, found in differences(scores, CONTROL, [row["name"] for row in rows if row["against"] == CONTROL]).items():
-        apart.setdefault(metric, {}).update(found)
+    apart: dict[str, dict[str, dict]] = {}
+    for goal in ("base", CONTROL):
+        names = [row["name"] for row in rows if row["against"] == goal]
+        for metric, found in differences(scores, goal, names, by_category=False).items():
+            apart.setdefault(metric, {}).update(found)
     return {
         "what": f"component study ({ablation}), preset {preset.name}, {samples} unpaired test people of the wardrobe",
         **setting(pipe, preset, samples, seed),
@@ -98,7 +100,7 @@ def study(
         "skipped": skipped | left_out,
         "rows": rows,
         "scores": tables(scores, by_category=False),
-        "difference_to_base": {metric: bare(found) for metric, found in apart.items()},
+        "difference_to_base": apart,
         "seconds_per_image": {name: round(spent / samples, 4) for name, spent in scores.seconds.items()},
         "peak_memory_mb": peak_memory_mb(device),
         **circumstances(device),

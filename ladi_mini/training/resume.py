@@ -11,15 +11,19 @@ Choices made here
 import json
 import os
 import shutil
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 
-from ladi_mini.cards import write_text
+from ladi_mini.cards import write_card, write_text
 from ladi_mini.checkpoints import SHARD, shards
 from ladi_mini.training.average import Average
 from ladi_mini.training.stage import Tensors
+
+DONE = "done.json"  # in a work folder: the card of a training that is finished
 
 
 def save_checkpoint(
@@ -78,6 +82,21 @@ def load_checkpoint(work: Path, stage, optimizer, average: Average) -> tuple[int
             found_moments["exp_avg"] = torch.zeros_like(parameters[number])
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
     return state["step"], state["log"], state["seconds"]
+
+
+def finish(work: Path, card: dict) -> None:
+    """Leaves the card of a finished training in its work folder in place of its checkpoints."""
+    write_card(work / DONE, card)
+    for checkpoint in work.glob("checkpoint-*"):
+        shutil.rmtree(checkpoint, ignore_errors=True)
+
+
+def clear(works: Iterable[Path]) -> None:
+    """Removes work folders, and the folder of them unless another training that was stopped has its own there."""
+    for work in works:
+        shutil.rmtree(work, ignore_errors=True)
+        with suppress(OSError):
+            work.parent.rmdir()
 
 
 def _with_prefix(tensors: Tensors, prefix: str) -> Tensors:

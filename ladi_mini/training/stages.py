@@ -1,14 +1,12 @@
 """The eight stages in their order, and the command that trains them on the wardrobe."""
 
-import shutil
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 
-from ladi_mini.cards import read_card, write_card
+from ladi_mini.cards import read_card
 from ladi_mini.checkpoints import Models, save_stage
 from ladi_mini.errors import InputError
 from ladi_mini.presets import STAGES, Preset
@@ -19,6 +17,7 @@ from ladi_mini.training.inpainting import InpaintingStage
 from ladi_mini.training.inversion import InversionStage
 from ladi_mini.training.loop import Interrupted, accelerator_for, seed_of, train_stage
 from ladi_mini.training.refinement import RefinementStage
+from ladi_mini.training.resume import DONE, clear, finish
 from ladi_mini.training.stage import Stage
 from ladi_mini.training.tryon import TryOnStage
 from ladi_mini.training.warping import WarpingStage
@@ -78,8 +77,8 @@ def train(
     shelf: dict = {}
     for name in sorted(stages, key=STAGES.index):
         work = out / "work" / f"{name}-{run:08x}"
-        if (work / "done.json").exists():  # by this same command before it was stopped
-            cards.append(read_card(work / "done.json"))
+        if (work / DONE).exists():  # by this same command before it was stopped
+            cards.append(read_card(work / DONE))
             continue
         torch.manual_seed(seed_of(seed, name, "weights"))
         stage = STAGE_CLASSES[name](preset, Models(preset, out, accelerator.device))
@@ -95,17 +94,12 @@ def train(
         card |= {"preparing_seconds": round(preparing, 1), "rendering_seconds": round(rendering, 1), "wardrobe": RECIPE_VERSION}
         if accelerator.is_main_process:
             save_stage(out, preset, name, stage.components(), card)
-            write_card(work / "done.json", card)
-            for checkpoint in work.glob("checkpoint-*"):
-                shutil.rmtree(checkpoint, ignore_errors=True)
+            finish(work, card)
         accelerator.wait_for_everyone()
         accelerator.free_memory()
         cards.append(card)
     if accelerator.is_main_process:
-        for name in stages:
-            shutil.rmtree(out / "work" / f"{name}-{run:08x}", ignore_errors=True)
-        with suppress(OSError):  # another training that was stopped has its checkpoints there
-            (out / "work").rmdir()
+        clear(out / "work" / f"{name}-{run:08x}" for name in stages)
     return cards
 
 

@@ -11,20 +11,19 @@ Choices made here
 - What is frozen is run once for all variants that one call trains.
 """
 
-import shutil
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from ladi_mini.cards import read_card, write_card
+from ladi_mini.cards import read_card
 from ladi_mini.checkpoints import Models, save_stage, stage_files
 from ladi_mini.presets import Preset
 from ladi_mini.sample import InputError
 from ladi_mini.sums import read_sums, verify
 from ladi_mini.training.emasc import EmascStage
 from ladi_mini.training.loop import accelerator_for, seed_of, train_stage
+from ladi_mini.training.resume import DONE, clear, finish
 from ladi_mini.training.stage import Stage
 from ladi_mini.training.tryon import TryOnStage
 from ladi_mini.wardrobe import RECIPE_VERSION, packed
@@ -87,7 +86,7 @@ def train_variants(
     works = {name: Path(out) / "work" / f"{name}-{seed_of(preset, seed, name, *begun_from):08x}" for name in names}
     for name, work in works.items():
         make, switches = VARIANTS[name]
-        done, kept = work / "done.json", Path(out) / name / "cards" / f"{make.name}.json"
+        done, kept = work / DONE, Path(out) / name / "cards" / f"{make.name}.json"
         if done.exists() and kept.exists() and read_card(done) == read_card(kept):  # not trained otherwise since
             cards.append(read_card(done))
             continue
@@ -98,16 +97,11 @@ def train_variants(
         card |= {"variant": name, "switches": switches, "wardrobe": RECIPE_VERSION}
         if accelerator.is_main_process:
             save_stage(Path(out) / name, preset, stage.name, stage.components(), card)
-            write_card(done, card)
-            for checkpoint in work.glob("checkpoint-*"):
-                shutil.rmtree(checkpoint, ignore_errors=True)
+            finish(work, card)
         accelerator.wait_for_everyone()
         accelerator.free_memory()
         torch.compiler.reset()
         cards.append(card)
     if accelerator.is_main_process:
-        for work in works.values():
-            shutil.rmtree(work, ignore_errors=True)
-        with suppress(OSError):  # another training that was stopped has its checkpoints there
-            (Path(out) / "work").rmdir()
+        clear(works.values())
     return cards
