@@ -107,8 +107,8 @@ def _spread(seconds: list[float]) -> dict[str, float]:
     return {"median": round(median(seconds), 3), "low": round(min(seconds), 3), "high": round(max(seconds), 3)}
 
 
-def table(card: dict, quick: dict | None = None) -> str:
-    """The card as the table of the README; `quick`: the card of another processor, whose seconds stand below it."""
+def table(card: dict, slow: dict | None = None) -> str:
+    """The card as the table of the README; `slow`: the card of a slower processor, whose seconds stand below it."""
     lines = ["| one try-on | seconds | warp | encode | loop | decode | PSNR inside the mask |", "|---|---|---|---|---|---|---|"]
     for name, found in card["tryon"].items():
         parts = " | ".join(f"{found['parts'][part]:.2f}" for part in PARTS)
@@ -123,7 +123,8 @@ def table(card: dict, quick: dict | None = None) -> str:
     if "million_additions_per_second" in card:
         speed = card["million_additions_per_second"]
         note += f" They made {speed:.0f} million Python additions a second; `ladi-mini doctor` says how many yours make."
-    if quick is not None:
-        seconds = " and ".join(f"{found['seconds']['median']:.2f} s" for found in quick["tryon"].values())
-        note += f" On two quicker ones, with weights of the same sizes: {seconds}."
+    if slow is not None:
+        seconds = " and ".join(f"{found['seconds']['median']:.2f} s" for found in slow["tryon"].values())
+        speed = slow["million_additions_per_second"]
+        note += f" Two slow ones ({speed:.0f} million additions) took {seconds}, with weights of the same sizes."
     return "\n".join(lines) + f"\n\n{note}\n"

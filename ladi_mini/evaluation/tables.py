@@ -3,7 +3,7 @@
 A table stands between `<!-- card: NAME -->` and `<!-- end card -->`; `python -m ladi_mini.evaluation.tables README.md` writes
 every one of them again: PRESET_tryon from the card `data/results/PRESET_tryon.json`, PRESET_training from the cards of the
 stages in `data/checkpoints/PRESET/cards`, PRESET_bench from `data/results/bench_PRESET.json`, PRESET_speed from
-`data/results/bench_tryon.json` and `bench_tryon_quick.json`.
+`data/results/bench_tryon.json` and `bench_tryon_slow.json`.
 """
 
 import re
@@ -131,8 +131,8 @@ def table(name: str, data: Path = DATA) -> str:
         card = read_card(data / "results" / "bench_tryon.json")
         if card["preset"] != preset:
             raise ValueError(f"bench_tryon.json is of preset {card['preset']}, the table of {preset}")
-        quick = data / "results" / "bench_tryon_quick.json"
-        return bench_tryon.table(card, read_card(quick) if quick.is_file() else None)
+        slow = data / "results" / "bench_tryon_slow.json"
+        return bench_tryon.table(card, read_card(slow) if slow.is_file() else None)
     if kind == "bench":
         return bench_table(read_card(data / "results" / f"bench_{preset}.json"))
     return try_on_table(read_card(data / "results" / f"{name}.json"))
