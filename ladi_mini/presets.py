@@ -88,6 +88,7 @@ class Preset:
     warp_regression: tuple[int, ...]
     warp_points: int  # control points a side
     refinement_channels: int
+    refinement_depth: int  # halvings of its UNet
     # training
     train_samples: int
     validation_samples: int
@@ -160,6 +161,7 @@ NANO = Preset(
     warp_regression=(48, 32, 32, 24),
     warp_points=5,
     refinement_channels=16,
+    refinement_depth=2,
     condition_dropout=0.1,
     train_samples=5120,
     validation_samples=256,
@@ -209,6 +211,7 @@ MINI = Preset(
     warp_regression=(224, 160, 112, 64),
     warp_points=5,
     refinement_channels=12,
+    refinement_depth=4,
     train_samples=24_000,
     validation_samples=512,
     train_unpaired=True,
@@ -268,6 +271,7 @@ FULL = Preset(
     warp_regression=(512, 256, 128, 64),
     warp_points=5,
     refinement_channels=64,
+    refinement_depth=4,
     train_samples=60_000,
     validation_samples=512,
     num_inference_steps=50,

@@ -132,8 +132,9 @@ def tps_grid(control_points: torch.Tensor, height: int, width: int, extent: floa
     dtype = torch.promote_types(control_points.dtype, torch.float32)
     identity, regular, influence = _spline(height, width, side, extent, dtype, control_points.device)
     with full_precision(control_points.device):
-        displacement = influence @ (control_points.to(dtype) - regular)  # (B, H*W, 2)
-    return identity + displacement.unflatten(1, (height, width))
+        moves = (control_points.to(dtype) - regular).mT  # (B, 2, N)
+        displacement = moves.flatten(0, 1) @ influence.mT  # (B*2, H*W): one product, not a thin one for every sample
+    return identity + displacement.unflatten(0, (-1, 2)).mT.unflatten(1, (height, width))
 
 
 def warp(garment: torch.Tensor, grid: torch.Tensor, padding_mode: str = "border", align_corners: bool = True) -> torch.Tensor:
@@ -447,8 +448,8 @@ class RefinementNetwork(ModelMixin, ConfigMixin):
 
 
 def build_refinement(preset: Preset, convention: str = "ours") -> RefinementNetwork:
-    """The refinement of a size, fresh: "ours" leaves the warped garment as it is. It halves as often as the matching network."""
+    """The refinement of a size, fresh: "ours" leaves the warped garment as it is."""
     _check_convention(convention)
     return RefinementNetwork(
-        base_channels=preset.refinement_channels, depth=len(preset.warp_channels), residual=convention == "ours"
+        base_channels=preset.refinement_channels, depth=preset.refinement_depth, residual=convention == "ours"
     )

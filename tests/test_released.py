@@ -39,7 +39,7 @@ TINY = FULL.with_(  # the released model's form at the smallest size; the grid o
     height=64, width=48, vae_channels=(8, 8, 8, 16), vae_layers=1, vae_groups=4, unet_channels=(16, 32), unet_layers=1,
     unet_attention=(True, False), unet_heads=(2, 4), unet_groups=8, vocab_size=514, text_width=16, text_layers=2, text_heads=2,
     vision_size=28, vision_patch=14, vision_width=16, vision_layers=2, vision_heads=2, clip_dim=16, adapter_hidden=16,
-    warp_height=32, warp_width=24, warp_channels=(8,), warp_regression=(16, 16, 8, 8), refinement_channels=4,
+    warp_height=32, warp_width=24, warp_channels=(8,), warp_regression=(16, 16, 8, 8), refinement_channels=4, refinement_depth=1,
 )  # fmt: skip
 OLD_ATTENTION = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
 

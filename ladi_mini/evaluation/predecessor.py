@@ -79,7 +79,7 @@ class Predecessor(nn.Module):
 
 def build_predecessor(preset: Preset) -> Predecessor:
     """An untrained one as wide as the preset's denoiser."""
-    return Predecessor(preset.unet_channels[0], len(preset.warp_channels))
+    return Predecessor(preset.unet_channels[0], preset.refinement_depth)
 
 
 @torch.no_grad()
