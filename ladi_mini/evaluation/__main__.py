@@ -17,7 +17,7 @@ import torch
 import typer
 
 from ladi_mini.cards import read_card, write_card
-from ladi_mini.checkpoints import default_folder, stage_files
+from ladi_mini.checkpoints import default_folder, has_stage
 from ladi_mini.errors import InputError
 from ladi_mini.evaluation.latents import CHANNELS, latent_study, train_side
 from ladi_mini.evaluation.methods import GROUPS
@@ -135,7 +135,7 @@ def _stoppable() -> Iterator[None]:
 def _whole(preset: str) -> Path:
     """The folder of finished stages that has the base as well: the shipped one, or that of one's own training."""
     shipped = default_folder(preset)
-    return shipped if stage_files(shipped, "inpainting")[0].is_file() else _runs(preset)
+    return shipped if has_stage(shipped, "inpainting") else _runs(preset)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from ladi_mini.cards import circumstances, read_card
-from ladi_mini.checkpoints import load_pipeline, load_stage, save_stage, stage_files
+from ladi_mini.checkpoints import has_stage, load_pipeline, load_stage, save_stage
 from ladi_mini.emasc import build_emasc
 from ladi_mini.evaluation.methods import Method, reconstruct, try_on
 from ladi_mini.evaluation.prints import cells, find_prints
@@ -57,7 +57,7 @@ def train_side(
             return cards
     needed = {name for stage in stages for name in NEEDS[stage]}
     for name in GIVEN:
-        if name in needed or stage_files(weights, name)[0].is_file():
+        if name in needed or has_stage(weights, name):
             save_stage(out, small, name, load_stage(weights, preset, name))
     save_stage(out, small, "emasc", {"emasc": build_emasc(small)})
     return train(stages, small, out, **options)
