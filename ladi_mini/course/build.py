@@ -16,7 +16,7 @@ from ladi_mini.course.repository import OWN, WIDGET, Course, declared_files, out
 from ladi_mini.course.rules import check_outputs, check_source
 from ladi_mini.course.text import relative
 
-FREE = ("data/cache", "data/outputs")  # what a lesson may open without saying so: it can be made again
+FREE = ("data/cache/", "data/outputs/")  # what a lesson may open without saying so: it can be made again
 
 
 def build(course: Course, lesson: Lesson, progress: Callable[[int, int], None] = lambda done, total: None) -> Path:

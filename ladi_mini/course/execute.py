@@ -109,7 +109,8 @@ def _located(lesson: Lesson, cell: Cell, ran: nbformat.NotebookNode, error: Exce
     trace = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(failures[0].traceback))
     lines = re.findall(rf"Cell In\[{ran.execution_count}\], line (\d+)", trace)
     said = " ".join(failures[0].evalue.split())
-    return lesson.error(f"{failures[0].ename}: {said}" if said else failures[0].ename, cell, int(lines[0]) if lines else 1)
+    line = lesson.source_line(cell, int(lines[0])) if lines else 1
+    return lesson.error(f"{failures[0].ename}: {said}" if said else failures[0].ename, cell, line)
 
 
 class _Meter:

@@ -2,18 +2,20 @@
 
 Choices made here
 - `lessons/NN_slug.md` is MyST Markdown as jupytext reads it; nothing else describes a lesson.
-- Everything that is refused is refused with the lesson, the number of the cell and the line of the file.
+- Everything that is refused is refused with the lesson and, in a cell, with the cell's number and the line of the file.
 - Between `### BEGIN SOLUTION` and `### END SOLUTION` stands what a student writes. Indented, it becomes a line that raises
   `NotImplementedError`; at the margin, `name = None` for every name that it sets. `answers.py` knows both as "not attempted yet".
 """
 
 import ast
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 from jupytext.myst import MystMetadataParsingError, myst_to_notebook
+from nbformat import ValidationError
 
 from ladi_mini.course.answers import STUB
 from ladi_mini.course.text import TextError, every_block
@@ -21,7 +23,11 @@ from ladi_mini.errors import InputError
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 NAME = re.compile(r"(?:(?P<number>\d\d)_)?(?P<topic>[a-z][a-z0-9_]*)")
-OPTIONS = {"exercise", "setup", "tags"}
+OPTIONS = {  # of a cell: (type, what it is)
+    "exercise": (str, "the exercise's name"),
+    "setup": (bool, "true"),
+    "tags": (list, "a list of tags such as [hide-input]"),
+}
 MACHINE_KEYS = {"jupytext", "kernelspec", "jupyter"}
 FRONT_MATTER = {  # key: (types that it may have, what it is)
     "title": ((str,), "a string, the lesson's heading"),
@@ -74,9 +80,10 @@ class Lesson:
         if match is None:
             raise LessonError(self.path, "the name is not NN_slug.md, in small letters, digits and underscores; rename it.")
         self.slug, self.number, self.topic = self.path.stem, match["number"], match["topic"]
-        self.lines = self.path.read_text(encoding="utf-8").splitlines()
+        self.lines = source_lines(self.path)
         self.front, self.cells = self._read()
         self.exercises = self._find_exercises()
+        self._rows: dict[int, list[int]] = {}  # for each line of a code cell's blank that of its source
         self.blank = [cell if cell.kind == "markdown" else self._blank(cell) for cell in self.cells]
 
     # -------------------------------------------------------- what the machine writes from it
@@ -95,10 +102,9 @@ class Lesson:
     def _read(self) -> tuple[dict, list[Cell]]:
         try:
             notebook = myst_to_notebook("\n".join(self.lines), add_source_map=True)
-        except (MystMetadataParsingError, yaml.YAMLError) as error:
-            raise LessonError(
-                self.path, f"a block of YAML cannot be read ({' '.join(str(error).split())}); correct it."
-            ) from None
+        except (MystMetadataParsingError, ValidationError, yaml.YAMLError, ValueError) as error:
+            said = " ".join(str(getattr(error, "message", error)).split())
+            raise LessonError(self.path, f"a block of YAML cannot be read ({said}); correct it.") from None
         starts = notebook.metadata.pop("source_map")
         cells = []
         for number, (cell, start) in enumerate(zip(notebook.cells, starts, strict=True), start=1):
@@ -110,11 +116,9 @@ class Lesson:
 
     def _begins(self, source: str, start: int) -> int:
         """The line (from 1) on which a cell's text begins, at `start` (from 0) or after its options."""
-        text = source.splitlines() or [""]
-        for at in range(max(start - 1, 0), len(self.lines)):
-            if self.lines[at : at + len(text)] == text:
-                return at + 1
-        return start + 1
+        text = [line.rstrip() for line in source.splitlines()] or [""]  # a text's last line comes without its spaces
+        lines = [line.rstrip() for line in self.lines]
+        return next(at + 1 for at in range(max(start - 1, 0), len(lines)) if lines[at : at + len(text)] == text)
 
     def _front_matter(self, metadata: dict) -> dict:
         front = {key: value for key, value in metadata.items() if key not in MACHINE_KEYS}
@@ -140,9 +144,13 @@ class Lesson:
     def _check_cell(self, cell: Cell) -> None:
         if cell.kind == "raw":
             raise self.error("raw cells are not used; make it text or code.", cell)
-        unknown = sorted(set(cell.options) - OPTIONS)
+        unknown = sorted(set(cell.options) - set(OPTIONS))
         if unknown:
             raise self.error(f"the option {unknown[0]!r} is not known, expected one of {', '.join(sorted(OPTIONS))}.", cell)
+        for option, value in cell.options.items():
+            kind, what = OPTIONS[option]
+            if not isinstance(value, kind):
+                raise self.error(f"the option {option!r} is {value!r}, expected {what}; correct it.", cell)
         if cell.kind == "markdown":
             try:
                 list(every_block(cell.source.splitlines()))
@@ -190,24 +198,60 @@ class Lesson:
         return None
 
     def _blank(self, cell: Cell) -> Cell:
-        lines, kept, at = cell.source.splitlines(), [], 0
+        lines, kept, rows, at = cell.source.splitlines(), [], [], 0
         for begin, end in _regions(self, cell):
             indent = lines[begin][: len(lines[begin]) - len(lines[begin].lstrip())]
-            kept += lines[at:begin]
-            kept += [f'{indent}raise NotImplementedError("{STUB}")'] if indent else self._unset(cell, begin, end)
+            stubs = [f'{indent}raise NotImplementedError("{STUB}")'] if indent else self._unset(cell, begin, end)
+            kept += lines[at:begin] + stubs
+            rows += [*range(at + 1, begin + 1), *[begin + 1] * len(stubs)]
             at = end + 1
+            try:
+                ast.parse("\n".join(kept + lines[at:]))
+            except SyntaxError:
+                fix = "set the marks round whole statements, indented as these are"
+                raise self.error(f"without its solution this cell is no Python; {fix}.", cell, begin + 1) from None
+        self._rows[cell.number] = [*rows, *range(at + 1, len(lines) + 1)]
         return Cell(cell.number, cell.kind, "\n".join(kept + lines[at:]), cell.line, cell.options)
+
+    def source_line(self, cell: Cell, line: int) -> int:
+        """The line (from 1) in a cell's source of line `line` of its blank; a stub is where its solution begins."""
+        return self._rows[cell.number][line - 1]
 
     def _unset(self, cell: Cell, begin: int, end: int) -> list[str]:
         """`name = None` for each name that a solution at the margin sets."""
-        body = ast.parse("\n".join(cell.source.splitlines()[begin + 1 : end])).body
-        targets = [target for node in body if isinstance(node, ast.Assign) for target in node.targets]
-        targets += [node.target for node in body if isinstance(node, ast.AnnAssign)]
-        names = [node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]
+        try:
+            body = ast.parse("\n".join(cell.source.splitlines()[begin + 1 : end])).body
+        except SyntaxError:
+            fix = "set the marks round whole statements, indented as these are"
+            raise self.error(f"what stands between the marks is no Python of its own; {fix}.", cell, begin + 1) from None
+        names = [name for node in body for name in _names_set(node)]
         if not names:
             fix = "set a variable there, or put the region into a function"
             raise self.error(f"the solution stands at the margin and sets no name; {fix}.", cell, begin + 1)
         return [f"{name} = None  # {STUB}" for name in dict.fromkeys(names)]
+
+
+def _names_set(node: ast.stmt) -> Iterator[str]:
+    """The names that a statement defines, imports or assigns to, also below an `if`, `for` or `with`."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        yield node.name
+    elif isinstance(node, ast.Import | ast.ImportFrom):
+        yield from (alias.asname or alias.name.partition(".")[0] for alias in node.names)
+    elif isinstance(node, ast.Assign | ast.AnnAssign):
+        for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+            yield from (each.id for each in ast.walk(target) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store))
+    else:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.stmt):
+                yield from _names_set(child)
+
+
+def source_lines(path: Path) -> list[str]:
+    """The lines of a lesson's file, with or without a byte order mark; `LessonError` if it is not UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise LessonError(path, f"this is no UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8.") from None
 
 
 def solution_of(cell: Cell) -> str:

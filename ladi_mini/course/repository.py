@@ -11,7 +11,7 @@ import json
 from functools import cached_property
 from pathlib import Path
 
-from ladi_mini.course.lesson import Lesson, LessonError
+from ladi_mini.course.lesson import Lesson, LessonError, source_lines
 from ladi_mini.course.text import Place, cited, equations_in, labels_in, relative
 from ladi_mini.errors import InputError
 
@@ -35,16 +35,22 @@ class Course:
 
     @cached_property
     def lessons(self) -> list[Lesson]:
-        """All lessons; a `LessonError` if one cannot be read."""
-        return [Lesson(path) for path in self.paths]
+        """All lessons; a `LessonError` if one cannot be read, or has the number or the topic of another."""
+        lessons = [Lesson(path) for path in self.paths]
+        for at, lesson in enumerate(lessons):
+            for other in lessons[:at]:
+                if lesson.topic == other.topic or (lesson.number and lesson.number == other.number):
+                    fault = f"its number or topic is also that of {other.path.name}, so their products would be one; rename it."
+                    raise LessonError(lesson.path, fault)
+        return lessons
 
     def find(self, name: str) -> Lesson:
         """The lesson of a number, a name with or without the number, or a file's name."""
         wanted = Path(name).name.removesuffix(".md").removesuffix(".ipynb")
-        for path in self.paths:
+        for at, path in enumerate(self.paths):
             number, _, topic = path.stem.partition("_")
             if wanted in {path.stem, *((number, number.lstrip("0") or "0", topic) if number.isdigit() else ())}:
-                return next((lesson for lesson in self.lessons if lesson.path == path), None) or Lesson(path)
+                return self.lessons[at]
         known = ", ".join(path.stem for path in self.paths) or "none yet"
         raise InputError(f"there is no lesson {name!r}; the lessons are: {known}.")
 
@@ -82,7 +88,7 @@ class Course:
     def place(self, lesson: Lesson, folder: Path) -> Place:
         """What a text of `lesson` can refer to when it lies in `folder`."""
         labels = {
-            label: ("" if other is lesson or other.slug == lesson.slug else f"{other.slug}.ipynb", heading)
+            label: ("" if other.slug == lesson.slug else f"{other.slug}.ipynb", heading)
             for label, (other, heading) in self.labels.items()
         }
         return Place(
@@ -94,8 +100,8 @@ class Course:
 
 
 def is_lesson(path: Path) -> bool:
-    """Whether a Markdown file is a lesson: its front matter has a kernel."""
-    lines = path.read_text(encoding="utf-8").splitlines()
+    """Whether a Markdown file is a lesson: its front matter has a kernel or objectives."""
+    lines = source_lines(path)
     if not lines or lines[0].strip() != "---" or "---" not in (rest := [line.strip() for line in lines[1:]]):
         return False
     return any(line.startswith(("kernelspec:", "objectives:")) for line in rest[: rest.index("---")])
@@ -109,14 +115,18 @@ def texts(lesson: Lesson) -> list[str]:
 
 
 def declared_files(course: Course, lesson: Lesson) -> list[Path]:
-    """The files that the front matter's `reads` names; `LessonError` for a name that finds none."""
-    found = []
+    """The files that the front matter's `reads` names; `LessonError` for a name outside data/ or one that finds none."""
+    found: dict[Path, None] = {}
     for pattern in lesson.front["reads"]:
-        paths = sorted(Path(name) for name in glob.glob(str(course.root / pattern)) if Path(name).is_file())
+        if not pattern.startswith("data/") or ".." in pattern.split("/"):
+            raise LessonError(lesson.path, f"'reads' names {pattern}, expected files under data/; correct it.", line=1)
+        matches = (course.root / name for name in glob.glob(pattern, root_dir=course.root))
+        paths = sorted(path for path in matches if path.is_file())
         if not paths:
-            raise LessonError(lesson.path, f"'reads' names {pattern}, but there is no such file; correct it.", line=1)
-        found += paths
-    return found
+            fix = f"write {pattern.rstrip('/')}/*" if (course.root / pattern).is_dir() else "correct it"
+            raise LessonError(lesson.path, f"'reads' names {pattern}, but there is no such file; {fix}.", line=1)
+        found |= dict.fromkeys(paths)
+    return list(found)
 
 
 def source_sum(course: Course, lesson: Lesson) -> str:

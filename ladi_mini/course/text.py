@@ -154,11 +154,21 @@ def equations_in(cells: list[str]) -> dict[str, int]:
 def citations_in(cells: list[str]) -> list[str]:
     """The keys of the papers that a lesson's texts cite, each once, in their order."""
     keys: dict[str, None] = {}
-    for text in cells:
-        for match in INLINE.finditer(text):
+    for prose in (prose for text in cells for prose in _seen(text.splitlines())):
+        for match in INLINE.finditer(prose):
             if (match["role"] or "").startswith("cite:"):
                 keys |= dict.fromkeys(key.strip() for key in match["content"].split(","))
     return list(keys)
+
+
+def _seen(lines: list[str]) -> Iterator[str]:
+    """The prose of a text that students see, a piece a block: no comments, code or formulas, no instructor's notes."""
+    for block in blocks(lines):
+        if block.kind == "text":
+            yield "\n".join(line for line in block.lines if not line.startswith("%"))
+        elif block.kind not in ("code", "math", "instructor"):
+            yield block.argument
+            yield from _seen(block.lines)
 
 
 def links_in(text: str, line: int = 1) -> list[tuple[str, int]]:

@@ -89,6 +89,13 @@ def test_error_in_a_cell_stops_the_build_and_names_its_line(built):
     assert files(course) == before
 
 
+def test_error_below_a_solution_names_the_line_of_the_source(course):
+    course = tiny_course.edit(course, "answer = 3\n### END SOLUTION\n", "answer = 3\nother = 4\n### END SOLUTION\n{}[0]\n")
+    with pytest.raises(LessonError, match="KeyError") as caught:
+        build(course, course.find("1"))
+    assert caught.value.line == tiny_course.line_of(course, "{}[0]")
+
+
 def test_file_that_is_read_but_not_declared_stops_the_build(course):
     tiny_course.edit(course, "reads: [data/results/card.json]", "reads: []")
     with pytest.raises(LessonError, match=r"opens data/results/card\.json, which it does not declare"):
@@ -100,6 +107,23 @@ def test_declared_file_that_does_not_exist_is_refused(course):
     course = tiny_course.edit(course, "reads: [data/results/card.json]", "reads: [data/results/cart.json]")
     with pytest.raises(LessonError, match=r"'reads' names data/results/cart\.json"):
         declared_files(course, course.find("1"))
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [("../card.json", "expected files under data/"), ("data/../x.json", "expected files under data/"),
+     ("data/results", r"no such file; write data/results/\*")],
+)  # fmt: skip
+def test_declared_name_outside_data_and_a_folder_are_refused(course, name, fault):
+    course = tiny_course.edit(course, "reads: [data/results/card.json]", f"reads: [{name}]")
+    with pytest.raises(LessonError, match=fault):
+        declared_files(course, course.find("1"))
+
+
+def test_declared_file_is_found_once_and_under_any_folder(tmp_path):
+    course = tiny_course.make(tmp_path / "my[1]course")
+    course = tiny_course.edit(course, "reads: [data/results/card.json]", 'reads: [data/results/card.json, "data/results/*.json"]')
+    assert declared_files(course, course.find("1")) == [course.root / "data" / "results" / "card.json"]
 
 
 def test_sum_follows_the_lesson_and_what_it_reads_and_nothing_else(course):

@@ -57,6 +57,13 @@ def test_unknown_lesson_is_refused_with_the_known_ones(course):
         ('check("tiny_add", add)', "add", "never checked", "def add"),
         ("answer = 3", "print(3)", "sets no name", None),
         ("    total = a + b", "    total = = b", "this is no Python", "total = = b"),
+        ("title: Two numbers", "title: 5", "a block of YAML cannot be read", None),
+        ("title: Two numbers", "title: 2020-13-45", "a block of YAML cannot be read", None),
+        (":exercise: tiny_add\n", ":exercise: [tiny_add]\n", "the option 'exercise' is ['tiny_add'], expected", "def add"),
+        (":exercise: tiny_add\n", ":exercise tiny_add\n", "a block of YAML cannot be read", None),
+        ("answer = 3", "grid.x = 3", "sets no name", None),
+        ("### BEGIN SOLUTION\nanswer = 3\n", "answer = (\n### BEGIN SOLUTION\n    3)\n", "no Python of its own", None),
+        ("### BEGIN SOLUTION\nanswer = 3\n", "answer = (\n    ### BEGIN SOLUTION\n    3)\n", "without its solution", None),
     ],
 )
 def test_fault_in_a_source_names_lesson_cell_and_line(course, old, new, fault, place):
@@ -66,6 +73,44 @@ def test_fault_in_a_source_names_lesson_cell_and_line(course, old, new, fault, p
     if place and place != "title":
         at = tiny_course.line_of(course, place)
         assert error.cell is not None and f"line {at}:" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("solution", "names"),
+    [
+        ("def answer():\n    return (inner := 3)", ["answer"]),
+        ("import math as m\nanswer, (b, *c) = m.pi, (1, 2)", ["m", "answer", "b", "c"]),
+        ("for i in range(3):\n    answer = [j for j in range(i)]", ["answer"]),
+        ("row = 1\ngrid[row] = answer = 3", ["row", "answer"]),
+    ],
+)
+def test_blank_at_the_margin_sets_what_the_solution_defines_and_nothing_else(course, solution, names):
+    tiny_course.edit(course, "answer = 3", solution)
+    blank = next(cell for cell in course.find("1").blank if cell.exercise == "tiny_value")
+    unset = [line.split(" = ")[0] for line in blank.source.splitlines() if "your code here" in line]
+    assert unset == names
+
+
+def test_text_that_ends_in_spaces_has_its_own_line(course):
+    tiny_course.edit(course, "(the-end)=\n", "Ends in spaces.  \n\n+++\n\n(the-end)=\n")
+    cell = next(cell for cell in course.find("1").cells if cell.source.startswith("Ends in"))
+    assert cell.line == tiny_course.line_of(course, "Ends in spaces.")
+
+
+def test_lesson_with_a_byte_order_mark_is_one_and_another_encoding_is_refused(course):
+    path = course.folder / "01_tiny.md"
+    path.write_text(tiny_course.LESSON, encoding="utf-8-sig")
+    assert type(course)(course.root).find("1").slug == "01_tiny"
+    path.write_text(tiny_course.LESSON + "ü", encoding="utf-16")
+    with pytest.raises(LessonError, match=r"lessons/01_tiny\.md: this is no UTF-8"):
+        type(course)(course.root).find("1")
+
+
+@pytest.mark.parametrize("name", ["01_other", "02_tiny"])
+def test_two_lessons_of_one_number_or_topic_are_refused(course, name):
+    (course.folder / f"{name}.md").write_text(tiny_course.LESSON.replace("(the-", "(other-"))
+    with pytest.raises(LessonError, match="number or topic is also that of"):
+        course.find("1")
 
 
 def test_name_of_a_lesson_must_be_a_name_of_a_module(course):

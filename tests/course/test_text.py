@@ -131,5 +131,11 @@ def test_labels_equations_citations_links_and_notes_are_collected_in_order():
     assert links_in("a\n[b](c.md) [d](#e) [f](http://g)\n```{figure} h.png\n```") == [("c.md", 2), ("h.png", 3)]
 
 
+def test_papers_cited_in_a_box_count_and_those_in_comments_code_and_instructors_notes_do_not():
+    boxed = "````{dropdown} see {cite:t}`title`\n{cite:p}`inner`\n```{note}\n{cite:p}`deep`\n```\n````"
+    hidden = "% {cite:p}`comment`\n```{instructor}\n{cite:p}`note`\n```\n```\n{cite:p}`code`\n```"
+    assert citations_in([boxed, hidden]) == ["title", "inner", "deep"]
+
+
 def test_anchor_is_the_heading_with_dashes():
     assert anchor("What `grid_sample` does") == "What-grid_sample-does"
