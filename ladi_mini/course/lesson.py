@@ -22,6 +22,7 @@ from ladi_mini.course.text import TextError, every_block
 from ladi_mini.errors import InputError
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
+WHOLE = "set the marks round whole statements, indented as these are"
 NAME = re.compile(r"(?:(?P<number>\d\d)_)?(?P<topic>[a-z][a-z0-9_]*)")
 OPTIONS = {  # of a cell: (type, what it is)
     "exercise": (str, "the exercise's name"),
@@ -118,7 +119,12 @@ class Lesson:
         """The line (from 1) on which a cell's text begins, at `start` (from 0) or after its options."""
         text = [line.rstrip() for line in source.splitlines()] or [""]  # a text's last line comes without its spaces
         lines = [line.rstrip() for line in self.lines]
-        return next(at + 1 for at in range(max(start - 1, 0), len(lines)) if lines[at : at + len(text)] == text)
+        at = next((at for at in range(max(start - 1, 0), len(lines)) if lines[at : at + len(text)] == text), None)
+        if at is None and source.strip():
+            raise LessonError(
+                self.path, "the cell from here on is read otherwise than it stands; write it plainly.", line=start + 1
+            )
+        return (start if at is None else at) + 1
 
     def _front_matter(self, metadata: dict) -> dict:
         front = {key: value for key, value in metadata.items() if key not in MACHINE_KEYS}
@@ -208,8 +214,7 @@ class Lesson:
             try:
                 ast.parse("\n".join(kept + lines[at:]))
             except SyntaxError:
-                fix = "set the marks round whole statements, indented as these are"
-                raise self.error(f"without its solution this cell is no Python; {fix}.", cell, begin + 1) from None
+                raise self.error(f"without its solution this cell is no Python; {WHOLE}.", cell, begin + 1) from None
         self._rows[cell.number] = [*rows, *range(at + 1, len(lines) + 1)]
         return Cell(cell.number, cell.kind, "\n".join(kept + lines[at:]), cell.line, cell.options)
 
@@ -222,8 +227,7 @@ class Lesson:
         try:
             body = ast.parse("\n".join(cell.source.splitlines()[begin + 1 : end])).body
         except SyntaxError:
-            fix = "set the marks round whole statements, indented as these are"
-            raise self.error(f"what stands between the marks is no Python of its own; {fix}.", cell, begin + 1) from None
+            raise self.error(f"what stands between the marks is no Python of its own; {WHOLE}.", cell, begin + 1) from None
         names = [name for node in body for name in _names_set(node)]
         if not names:
             fix = "set a variable there, or put the region into a function"
